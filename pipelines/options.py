@@ -1,0 +1,204 @@
+"""One typed options object a verb, turned into a command line.
+
+A verb declares a frozen dataclass; each field becomes a flag, its type the parser, its default the
+default, its help the text under `--help`. Values come from the defaults, then `--config FILE.yaml`,
+then the flags given, and `as_dict` of the result is written beside the output.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import difflib
+import sys
+import types
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+T = TypeVar("T")
+
+
+def option(default: Any = dataclasses.MISSING, *, help: str, choices: Sequence[str] = ()) -> Any:
+    """A dataclass field that knows how to explain itself.
+
+    Args:
+        default: the default; left out, the flag is required.
+        help: one or two plain sentences, with the unit.
+        choices: the values allowed, for a `str` field.
+    """
+    metadata = {"help": help, "choices": tuple(choices)}
+    if isinstance(default, (list, dict)):
+        raise TypeError("use a tuple for a default of several values")
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def as_dict(options: Any) -> dict[str, Any]:
+    """The resolved options as plain JSON values, tuples as lists."""
+    values = dataclasses.asdict(options)
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+
+
+def parse(
+    options_class: type[T],
+    argv: Sequence[str] | None = None,
+    *,
+    prog: str,
+    description: str,
+    beam: bool = False,
+) -> tuple[T, list[str]]:
+    """Parses a command line into `options_class`.
+
+    Args:
+        options_class: a dataclass made of `option` fields.
+        argv: the arguments, `sys.argv[1:]` if None.
+        prog: what the user typed, such as `python -m pipelines.prepare`.
+        description: what the verb does, with an example; shown by `--help`.
+        beam: whether flags this verb doesn't know may belong to Beam's `PipelineOptions`.
+
+    Returns:
+        The options, and the flags left for Beam (empty unless `beam`).
+
+    Raises:
+        SystemExit: with status 2 and the nearest right flag for a misspelt one.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    parser = _parser(options_class, prog, description)
+    namespace, unknown = parser.parse_known_args(argv)
+    given = {k: v for k, v in vars(namespace).items() if v is not None}
+    config = given.pop("config", None)
+    fields = {f.name: f for f in dataclasses.fields(options_class)}  # type: ignore[arg-type]
+    known_flags = ["--" + name.replace("_", "-") for name in fields] + ["--config", "--help"]
+
+    values = _read_config(parser, config, options_class) if config else {}
+    values.update(given)
+    beam_flags = _beam_flags() if beam else {}
+    passed: list[str] = []
+    for argument in unknown:
+        flag = argument.split("=", 1)[0]
+        if flag.startswith("--") and flag not in beam_flags:
+            near = difflib.get_close_matches(flag, known_flags + list(beam_flags), 1, 0.5)
+            hint = f", did you mean {near[0]}?" if near else f"; see {prog} --help"
+            parser.error(f"unknown flag {flag}{hint}")
+        if not flag.startswith("--") and not passed:
+            parser.error(f"unexpected argument {argument!r}; every option is a --flag")
+        passed.append(argument)
+    missing = [
+        name
+        for name, f in fields.items()
+        if name not in values and f.default is dataclasses.MISSING
+    ]
+    if missing:
+        parser.error("missing " + ", ".join("--" + name.replace("_", "-") for name in missing))
+    try:
+        return options_class(**values), passed
+    except ValueError as error:
+        parser.error(str(error))
+
+
+def _parser(options_class: type, prog: str, description: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--config", metavar="FILE.yaml", help="values for any of the flags below; flags win over it"
+    )
+    hints = get_type_hints(options_class)
+    for field in dataclasses.fields(options_class):
+        kind, many = _kind(hints[field.name])
+        keywords: dict[str, Any] = {"default": None, "help": _help(field)}
+        if kind is bool:
+            keywords["action"] = argparse.BooleanOptionalAction
+        elif many:
+            keywords.update(type=_comma_separated(kind), metavar="A,B,…")
+        elif field.metadata["choices"]:
+            keywords["choices"] = field.metadata["choices"]
+        else:
+            keywords.update(type=kind, metavar=kind.__name__.upper())
+        parser.add_argument("--" + field.name.replace("_", "-"), **keywords)
+    return parser
+
+
+def _help(field: dataclasses.Field[Any]) -> str:
+    text: str = field.metadata["help"].replace("%", "%%")
+    if field.default is dataclasses.MISSING:
+        return f"{text} (required)"
+    if field.default is None or field.default == () or field.default == "":
+        return text
+    default = field.default
+    shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
+    return f"{text} (default: {shown})"
+
+
+def _kind(hint: Any) -> tuple[type, bool]:
+    """The parser of one value, and whether the flag takes several."""
+    if get_origin(hint) in (Union, types.UnionType):
+        hint = next(a for a in get_args(hint) if a is not type(None))
+    if get_origin(hint) is tuple:
+        return get_args(hint)[0], True
+    return hint, False
+
+
+def _comma_separated(kind: type) -> typing.Callable[[str], tuple[Any, ...]]:
+    def parse_list(text: str) -> tuple[Any, ...]:
+        return tuple(kind(part.strip()) for part in text.split(",") if part.strip())
+
+    parse_list.__name__ = f"comma-separated {kind.__name__}"
+    return parse_list
+
+
+def _read_config(parser: argparse.ArgumentParser, path: str, options_class: type) -> dict[str, Any]:
+    import yaml
+
+    try:
+        loaded = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+    except (OSError, yaml.YAMLError) as error:
+        parser.error(f"can't read --config {path}: {error}")
+    if not isinstance(loaded, dict):
+        parser.error(f"--config {path} must hold `name: value` lines")
+    hints = get_type_hints(options_class)
+    values: dict[str, Any] = {}
+    for key, value in loaded.items():
+        name = str(key).replace("-", "_")
+        if name not in hints:
+            near = difflib.get_close_matches(name, hints, 1, 0.5)
+            hint = f", did you mean {near[0]}?" if near else ""
+            parser.error(f"unknown name {key!r} in {path}{hint}")
+        kind, many = _kind(hints[name])
+        try:
+            if many:
+                parts = value if isinstance(value, list) else str(value).split(",")
+                values[name] = tuple(kind(part) for part in parts)
+            elif value is None or isinstance(value, kind):
+                values[name] = value
+            elif kind is bool:
+                raise ValueError("true or false expected")
+            else:
+                values[name] = kind(value)
+        except (TypeError, ValueError) as error:
+            parser.error(f"{key}: {value!r} in {path}: {error}")
+    return values
+
+
+def _beam_flags() -> dict[str, str]:
+    """Every flag that Beam's option classes declare, so that typing errors are caught early."""
+    from pipelines import quiet  # noqa: F401  (before Beam)
+
+    from apache_beam.options.pipeline_options import PipelineOptions  # isort: skip
+
+    def subclasses(cls: type) -> list[type]:
+        return [s for c in cls.__subclasses__() for s in [c, *subclasses(c)]]
+
+    flags: dict[str, str] = {}
+    for cls in subclasses(PipelineOptions):
+        declare = cls.__dict__.get("_add_argparse_args")
+        if declare is None:
+            continue
+        parser = argparse.ArgumentParser(add_help=False, conflict_handler="resolve")
+        cls._add_argparse_args(parser)  # type: ignore[attr-defined]
+        flags.update(dict.fromkeys(parser._option_string_actions, cls.__name__))
+    return flags

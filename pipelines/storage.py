@@ -1,0 +1,120 @@
+"""Files, local or in the cloud, written so that nothing half-written is ever visible.
+
+Local paths go through the standard library; anything with a scheme (`gs://…`) through Beam's
+filesystems, imported only then. An object in a bucket appears whole when it is closed; a local file
+is written beside its place and renamed into it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+TEMPORARY = ".writing-"
+
+
+def is_remote(path: str) -> bool:
+    """Whether `path` names a filesystem other than the local one."""
+    return "://" in path
+
+
+def join(folder: str, *names: str) -> str:
+    """Joins with `/`, for local and remote paths alike."""
+    return "/".join([folder.rstrip("/"), *names])
+
+
+def exists(path: str) -> bool:
+    """Whether a file or folder is there."""
+    if is_remote(path):
+        return bool(_filesystems().exists(path))
+    return os.path.exists(path)
+
+
+def read_bytes(path: str) -> bytes:
+    """A whole file.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+    """
+    if is_remote(path):
+        if not exists(path):
+            raise FileNotFoundError(path)
+        with _filesystems().open(path, compression_type="uncompressed") as file:
+            return bytes(file.read())
+    return Path(path).read_bytes()
+
+
+def write_bytes(path: str, data: bytes) -> None:
+    """Writes a whole file; a reader sees the old one or the new one, never a part."""
+    if is_remote(path):
+        with _filesystems().create(path, compression_type="uncompressed") as file:
+            file.write(data)
+        return
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=os.path.dirname(path) or ".")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+        raise
+
+
+def read_json(path: str) -> Any:
+    """A JSON file's value."""
+    return json.loads(read_bytes(path))
+
+
+def write_json(path: str, value: Any) -> None:
+    """Writes indented UTF-8 JSON, keys in the order given."""
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    write_bytes(path, text.encode("utf-8"))
+
+
+def list_files(folder: str, pattern: str = "*") -> list[str]:
+    """The paths of the files directly inside `folder` whose name matches, sorted; none if absent."""
+    if is_remote(folder):
+        matched = _filesystems().match([join(folder, pattern)])[0].metadata_list
+        return sorted(m.path for m in matched)
+    names = (p for p in Path(folder).glob(pattern) if p.is_file())
+    return sorted(str(p) for p in names if not p.name.startswith(TEMPORARY))
+
+
+def remove(path: str) -> None:
+    """Removes a file or a folder with all it holds; does nothing if it isn't there."""
+    if is_remote(path):
+        if exists(path):
+            _filesystems().delete([path])
+        return
+    if os.path.isdir(path):
+        shutil.rmtree(path)
+    elif os.path.exists(path):
+        os.unlink(path)
+
+
+def remove_temporary_files(folder: str) -> None:
+    """Removes what a killed local writer left behind."""
+    if not is_remote(folder) and os.path.isdir(folder):
+        for left in Path(folder).rglob(f"{TEMPORARY}*"):
+            remove(str(left))
+
+
+def sha256(data: bytes) -> str:
+    """The hexadecimal SHA-256 of some bytes."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def _filesystems() -> Any:
+    from apache_beam.io.filesystems import FileSystems
+
+    return FileSystems
