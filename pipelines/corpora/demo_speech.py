@@ -1,0 +1,102 @@
+"""How the demo corpus is read aloud: its speakers, and what eSpeak is given to say.
+
+A speaker is an eSpeak variant (the shape of a vocal tract) at one rate and one pitch. No variant,
+no rate and no pitch of one split is in another: test speakers are as new to the model as eSpeak can
+make them. The rates and pitches interleave, so that test speech is new, not extreme.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import re
+from typing import Any, NamedTuple
+
+from pipelines.synthesis import Speech
+
+
+class Speaker(NamedTuple):
+    """An eSpeak variant, words a minute and pitch (0 to 99)."""
+
+    variant: str
+    words_per_minute: int
+    pitch: int
+
+    @property
+    def name(self) -> str:
+        """The speaker as an utterance names it: `f3-164-50`."""
+        return f"{self.variant}-{self.words_per_minute}-{self.pitch}"
+
+
+# Ordered so that neighbours differ: the takes of one sentence are neighbours.
+_VARIANTS = {
+    "train": ("f1", "m1", "f2", "m3", "f4", "m4", "linda", "m7"),
+    "dev": ("Annie", "m6"),
+    "test": ("f3", "m2", "steph", "m8"),
+}
+_RATES = {"train": (140, 155, 170, 185), "dev": (160, 175), "test": (148, 164, 180)}
+_PITCHES = {"train": (35, 45, 55, 65), "dev": (42, 58), "test": (40, 50, 60)}
+
+SPEAKERS: dict[str, tuple[Speaker, ...]] = {
+    split: tuple(
+        itertools.starmap(
+            Speaker, itertools.product(_VARIANTS[split], _RATES[split], _PITCHES[split])
+        )
+    )
+    for split in _VARIANTS
+}
+
+# A speaker has one accent where eSpeak has two of the same quality.
+_VOICES = {"en": ("en", "en-us"), "es": ("es", "es-419"), "zh": ("cmn",)}
+
+
+def draw_speaker(split: str, draw: int, take: int) -> Speaker:
+    """The speaker of a recording.
+
+    Args:
+        split: train, dev or test.
+        draw: a large number that is the same for every take of a sentence.
+        take: counts the recordings of one sentence; takes differ in their variant as long as there
+            are enough of them.
+    """
+    variants, rates, pitches = _VARIANTS[split], _RATES[split], _PITCHES[split]
+    draw, variant = divmod(draw, len(variants))
+    draw, rate = divmod(draw, len(rates))
+    pitch = draw % len(pitches)
+    return Speaker(
+        variants[(variant + take) % len(variants)],
+        rates[(rate + take + take // len(variants)) % len(rates)],
+        pitches[(pitch + take) % len(pitches)],
+    )
+
+
+def speech(text: str, language: str, speaker: Speaker) -> Speech:
+    """What eSpeak is asked to say for a name."""
+    voices = _VOICES.get(language, (language,))
+    accent = SPEAKERS_ACCENT[speaker.variant] % len(voices)
+    return Speech(
+        text=spoken_text(text, language),
+        voice=f"{voices[accent]}+{speaker.variant}",
+        words_per_minute=speaker.words_per_minute,
+        pitch=speaker.pitch,
+    )
+
+
+SPEAKERS_ACCENT = {
+    variant: place // 2 for variants in _VARIANTS.values() for place, variant in enumerate(variants)
+}
+
+
+def spoken_text(text: str, language: str) -> str:
+    """The name as eSpeak reads it well: kana for kanji, no signs it would name in English."""
+    if language == "ja":
+        text = "".join(part["hira"] for part in _kakasi().convert(text))
+    return re.sub(r"\s+", " ", text.replace("/", " ").replace("・", " ")).strip()
+
+
+@functools.cache
+def _kakasi() -> Any:
+    # pykakasi loads a dictionary of 10 MB; only a Japanese row needs it.
+    import pykakasi
+
+    return pykakasi.kakasi()  # type: ignore[no-untyped-call]
