@@ -1,0 +1,299 @@
+"""Sound from a reference: WAV, FLAC, OGG or MP3 becomes mono float32 at 16 kHz, or a `Rejected`.
+
+The content decides what a file is, its name never does. Decoding is libsndfile's (soundfile),
+resampling soxr's. libsndfile returns part of a cut file without a word, so `pipelines.containers`
+first checks that the file is whole, and what was decoded is compared with what was promised.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import stat
+from collections.abc import Sequence
+
+import numpy as np
+import soundfile
+import soxr
+
+from pipelines import containers, storage
+from pipelines.rejects import Rejected
+
+SAMPLE_RATE = 16_000
+"""Hz, of everything returned here."""
+MIN_SECONDS = 0.05
+MAX_SECONDS = 600.0
+MAX_BYTES = 256 * 2**20
+"""More is refused unread: ten minutes of 24-bit stereo at 48 kHz are 173 MB."""
+
+_RATES = range(4_000, 768_001)
+_BLOCK_SAMPLES = 2**20
+# libsndfile has 2**63 - 1 for a FLAC that doesn't know its length.
+_UNKNOWN_FRAMES = 2**62
+_ESPEAK = "espeak:"
+# What is wrong with this one file; any other error is the machine's, and worth another try.
+_FAULTS_OF_THE_FILE = frozenset(
+    {
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.EACCES,
+        errno.EPERM,
+        errno.ENAMETOOLONG,
+        errno.ELOOP,
+    }
+)
+
+
+def load_audio(
+    reference: str,
+    *,
+    claimed_seconds: float | None = None,
+    min_seconds: float = MIN_SECONDS,
+    max_seconds: float = MAX_SECONDS,
+) -> np.ndarray:
+    """Reads, decodes, mixes down and resamples one recording.
+
+    Args:
+        reference: a local path, a URL of any filesystem Beam knows (`gs://…`), or an `espeak:` URI.
+        claimed_seconds: the duration the corpus claims, to notice a cut file; None if it doesn't.
+        min_seconds: less sound than this is rejected.
+        max_seconds: more sound than this is rejected, by the header where that tells.
+
+    Returns:
+        float32 `[samples]` at `SAMPLE_RATE`, in [-1, 1]: the mean of the channels, scaled down to a
+        peak of 1 where it was above.
+
+    Raises:
+        Rejected: the reference can't be turned into sound: `unsafe-path`, `missing-file` (also what
+            isn't a regular file or may not be read), `empty-file`, `not-audio`, `empty-audio`,
+            `truncated-audio` (also damaged inside), `non-finite-samples`, `too-short`, `too-long`,
+            and for `espeak:` what `Synthesizer.speak` gives.
+        OSError: the disk or the network failed; another try may succeed.
+    """
+    (result,) = load_audio_batch(
+        [reference],
+        claimed_seconds=[claimed_seconds],
+        min_seconds=min_seconds,
+        max_seconds=max_seconds,
+    )
+    if isinstance(result, Rejected):
+        raise result
+    return result
+
+
+def load_audio_batch(
+    references: Sequence[str],
+    *,
+    claimed_seconds: Sequence[float | None] | None = None,
+    min_seconds: float = MIN_SECONDS,
+    max_seconds: float = MAX_SECONDS,
+) -> list[np.ndarray | Rejected]:
+    """`load_audio` of several references; all `espeak:` URIs are spoken in one call.
+
+    Args:
+        references: as in `load_audio`.
+        claimed_seconds: one a reference, or None if nothing is claimed of any.
+        min_seconds: as in `load_audio`.
+        max_seconds: as in `load_audio`.
+
+    Returns:
+        In the order of `references`, what `load_audio` returns or raises as `Rejected`.
+
+    Raises:
+        OSError: as in `load_audio`.
+    """
+    claims = claimed_seconds if claimed_seconds is not None else [None] * len(references)
+    voices = iter(_speak([r for r in references if r.startswith(_ESPEAK)]))
+    results: list[np.ndarray | Rejected] = []
+    for reference, claim in zip(references, claims, strict=True):
+        try:
+            if reference.startswith(_ESPEAK):
+                voice = next(voices)
+                if isinstance(voice, Rejected):
+                    raise voice
+                results.append(_finish(*voice, min_seconds, max_seconds))
+            else:
+                sound, rate = _decode(_read(reference), claim, max_seconds)
+                results.append(_finish(sound, rate, min_seconds, max_seconds))
+        except Rejected as rejected:
+            # A new one: through its traceback the one caught holds the whole file.
+            results.append(Rejected(rejected.reason, rejected.detail))
+    return results
+
+
+def decode_audio(
+    data: bytes,
+    *,
+    claimed_seconds: float | None = None,
+    min_seconds: float = MIN_SECONDS,
+    max_seconds: float = MAX_SECONDS,
+) -> np.ndarray:
+    """`load_audio` of a file's bytes.
+
+    Args:
+        data: the whole file: WAV, FLAC, OGG (Vorbis, Opus, FLAC) or MP3, at 4 to 768 kHz.
+        claimed_seconds: as in `load_audio`.
+        min_seconds: as in `load_audio`.
+        max_seconds: as in `load_audio`.
+
+    Returns:
+        As in `load_audio`.
+
+    Raises:
+        Rejected: as in `load_audio`.
+    """
+    sound, rate = _decode(data, claimed_seconds, max_seconds)
+    return _finish(sound, rate, min_seconds, max_seconds)
+
+
+class _Sequential(soundfile.SoundFile):
+    """A sound file read from front to back.
+
+    soundfile seeks after each block it reads, which fails at the end of a FLAC whose header doesn't
+    know its length (any that was written to a pipe).
+    """
+
+    def seekable(self) -> bool:
+        return False
+
+
+def _decode(data: bytes, claimed: float | None, max_seconds: float) -> tuple[np.ndarray, int]:
+    """Mono samples, float32 `[samples]` at the file's own rate, and that rate in Hz."""
+    if not data:
+        raise Rejected("empty-file", "0 bytes")
+    try:
+        file = _Sequential(io.BytesIO(containers.whole(data)))
+    except soundfile.SoundFileError as error:
+        raise Rejected("not-audio", f"can't be opened: {_words(error)}") from None
+    with file:
+        rate = file.samplerate
+        promised = file.frames if 0 <= file.frames < _UNKNOWN_FRAMES else None
+        if rate not in _RATES:
+            raise Rejected("not-audio", f"a sample rate of {rate} Hz; allowed are 4 to 768 kHz")
+        if promised is not None and promised > max_seconds * rate:
+            detail = f"{promised / rate:.1f} s by its header, the most is {max_seconds:g} s"
+            raise Rejected("too-long", detail)
+        sound = _mono_samples(file, promised, max_seconds)
+    seconds = len(sound) / rate
+    if promised is not None and seconds + 0.1 < promised / rate:
+        detail = f"{seconds:.2f} s of sound, its header promises {promised / rate:.2f} s"
+        raise Rejected("truncated-audio", detail)
+    if claimed is not None and seconds + 0.1 < claimed * 0.9:
+        detail = f"{seconds:.2f} s of sound, the corpus claims {claimed:.2f} s"
+        raise Rejected("truncated-audio", detail)
+    return sound, rate
+
+
+def _mono_samples(file: _Sequential, promised: int | None, max_seconds: float) -> np.ndarray:
+    block_size = max(1, _BLOCK_SAMPLES // file.channels)
+    most = promised if promised is not None else int(max_seconds * file.samplerate) + 1
+    blocks = [np.empty(0, np.float32)]
+    frames = 0
+    while frames < most:
+        wanted = min(block_size, most - frames)
+        try:
+            block = file.read(wanted, dtype="float32", always_2d=True)
+        except soundfile.SoundFileError as error:
+            raise Rejected("truncated-audio", f"damaged or cut: {_words(error)}") from None
+        if not np.isfinite(block).all():
+            raise Rejected("non-finite-samples", "holds NaN or infinite samples")
+        # In float64: the sum of two huge float32 channels would be infinite.
+        blocks.append(block.mean(axis=1, dtype=np.float64).astype(np.float32))
+        frames += len(block)
+        if len(block) < wanted:
+            break
+    return np.concatenate(blocks)
+
+
+def _words(error: Exception) -> str:
+    """libsndfile's message without the Python object it names."""
+    return str(error).rpartition(">: ")[2].removeprefix("Error : ") or "no reason given"
+
+
+def _finish(sound: np.ndarray, rate: int, min_seconds: float, max_seconds: float) -> np.ndarray:
+    """float32 `[samples]` at `SAMPLE_RATE` within [-1, 1], if there is enough and not too much."""
+    seconds = len(sound) / rate
+    if seconds == 0:
+        raise Rejected("empty-audio", "0 samples")
+    if seconds < min_seconds:
+        raise Rejected("too-short", f"{seconds:.4f} s, the least is {min_seconds:g} s")
+    if seconds > max_seconds:
+        raise Rejected("too-long", f"over {max_seconds:g} s")
+    peak = np.abs(sound).max()
+    if peak > 1:
+        # Scaled, not clipped: float files on the scale of integers exist.
+        sound = sound / peak
+    if rate != SAMPLE_RATE:
+        sound = soxr.resample(sound, rate, SAMPLE_RATE)
+    # The resampling filter overshoots by a few percent.
+    return np.clip(sound, -1.0, 1.0)
+
+
+def _speak(uris: Sequence[str]) -> list[tuple[np.ndarray, int] | Rejected]:
+    """The sound of each `espeak:` URI, float32 `[samples]`, and its rate in Hz."""
+    if not uris:
+        return []
+    from pipelines import synthesis
+
+    speeches: list[synthesis.Speech | Rejected] = []
+    for uri in uris:
+        try:
+            speeches.append(synthesis.parse_espeak_uri(uri))
+        except Rejected as rejected:
+            speeches.append(rejected)
+    right = [speech for speech in speeches if not isinstance(speech, Rejected)]
+    spoken = iter(synthesis.shared_synthesizer().speak(right))
+    results: list[tuple[np.ndarray, int] | Rejected] = []
+    for speech in speeches:
+        samples = speech if isinstance(speech, Rejected) else next(spoken)
+        if not isinstance(samples, Rejected):
+            results.append((samples.astype(np.float32) / 32768, synthesis.SAMPLE_RATE))
+        else:
+            results.append(samples)
+    return results
+
+
+def _read(reference: str) -> bytes:
+    """A file's bytes, at most `MAX_BYTES` of them."""
+    if "\0" in reference:
+        raise Rejected("unsafe-path", "holds a NUL byte")
+    if not reference:
+        raise Rejected("missing-file", "the path is empty")
+    data = _read_remote(reference) if storage.is_remote(reference) else _read_local(reference)
+    if len(data) > MAX_BYTES:
+        raise Rejected("too-long", f"over {MAX_BYTES} bytes, the most that is read")
+    return data
+
+
+def _read_local(path: str) -> bytes:
+    try:
+        # Opening a named pipe would wait for its writer.
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise Rejected("missing-file", "is a folder or a device, not a file")
+        with open(path, "rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except OSError as error:
+        if error.errno not in _FAULTS_OF_THE_FILE:
+            raise
+        raise Rejected("missing-file", error.strerror or str(error)) from None
+    except UnicodeEncodeError:
+        raise Rejected("unsafe-path", "can't be encoded as a path") from None
+
+
+def _read_remote(url: str) -> bytes:
+    from apache_beam.io.filesystems import FileSystems
+
+    try:
+        FileSystems.get_filesystem(url)
+    except ValueError as error:
+        raise Rejected("missing-file", f"no filesystem for this URL: {error}") from None
+    try:
+        with FileSystems.open(url, compression_type="uncompressed") as file:
+            return bytes(file.read(MAX_BYTES + 1))
+    except Exception:
+        # Beam has no one error for "not there"; whatever else it is may pass.
+        if not FileSystems.exists(url):
+            raise Rejected("missing-file", "no such object") from None
+        raise
