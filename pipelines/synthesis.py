@@ -19,8 +19,10 @@ import select
 import subprocess
 import sys
 import threading
+import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -38,7 +40,7 @@ LONGEST_TEXT = 2000
 """Characters; more is refused, since eSpeak would speak for minutes."""
 
 SCHEME = "espeak:"
-_VOICE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]+)*(\+[A-Za-z0-9 ]+)?")
+_VOICE = re.compile(r"[a-z]{2,3}(-[a-z0-9]+)*(\+[A-Za-z0-9 ]+)?")
 _RATES = range(80, 451)
 _PITCHES = range(0, 100)
 # eSpeak takes a control character for the start of an embedded command.
@@ -94,20 +96,21 @@ def parse_espeak_uri(uri: str) -> Speech:
 
 
 class Synthesizer:
-    """Speaks lists of utterances through a server process, started when first needed.
+    """Speaks lists of utterances through server processes, started when first needed.
 
     Not to be pickled: use `shared_synthesizer` in the process that needs it. Threads may share it.
 
     Args:
-        in_flight: how many utterances are spoken at a time.
+        processes: how many utterances are spoken at a time.
         seconds: an utterance that takes eSpeak longer is rejected.
     """
 
-    def __init__(self, in_flight: int = 2, seconds: float = 20.0) -> None:
-        self._in_flight = in_flight
+    def __init__(self, processes: int = 2, seconds: float = 20.0) -> None:
+        self._processes = processes
         self._seconds = seconds
+        self._idle: deque[_Server] = deque()
+        self._threads: ThreadPoolExecutor | None = None
         self._lock = threading.Lock()
-        self._server: _Server | None = None
 
     def speak(self, speeches: Sequence[Speech]) -> list[Samples | Rejected]:
         """Speaks each utterance.
@@ -115,44 +118,50 @@ class Synthesizer:
         Returns:
             For each, in order, its samples, int16 `[samples]`, one channel at `SAMPLE_RATE`, or why
             there are none: `empty-transcript`, `too-long`, `unknown-voice`, `invalid-value`,
-            `empty-audio` or `synthesis-failed` (eSpeak crashed or did not end).
+            `empty-audio` or `synthesis-failed` (eSpeak crashed twice or took too long).
 
         Raises:
-            RuntimeError: if eSpeak can't be started at all.
+            RuntimeError: eSpeak NG is not installed.
         """
-        results: list[Samples | Rejected | None] = [_refusal(speech) for speech in speeches]
-        waiting = deque(i for i, refusal in enumerate(results) if refusal is None)
-        deaths = 0
         with self._lock:
-            while waiting:
-                if self._server is None:
-                    self._server = _Server(self._in_flight, self._seconds)
-                try:
-                    for status, body in self._server.answers([speeches[i] for i in waiting]):
-                        index = waiting.popleft()
-                        results[index] = _result(speeches[index], status, body)
-                        deaths = 0
-                except _ServerDied as death:
-                    self._stop()
-                    deaths += 1
-                    if deaths == 3:
-                        deaths = 0
-                        results[waiting.popleft()] = Rejected("synthesis-failed", str(death))
-                except BaseException:
-                    # Answers may be left in the pipe: they'd be taken for those of the next call.
-                    self._stop()
-                    raise
-        return [result for result in results if result is not None]
+            if self._threads is None:
+                self._threads = ThreadPoolExecutor(self._processes, "espeak")
+            threads = self._threads
+        return list(threads.map(self._speak_one, speeches))
+
+    def _speak_one(self, speech: Speech) -> Samples | Rejected:
+        if (refusal := _refusal(speech)) is not None:
+            return refusal
+        # A process may have been killed for reasons of its own: once more in another.
+        for _ in range(2):
+            try:
+                server = self._idle.pop()
+            except IndexError:
+                server = _Server()
+            try:
+                status, body = server.ask(_request(speech), self._seconds)
+            except EOFError:
+                server.stop()
+            except TimeoutError:
+                server.stop()
+                detail = f"eSpeak had not finished after {self._seconds:g} s"
+                return Rejected("synthesis-failed", detail)
+            except BaseException:
+                server.stop()
+                raise
+            else:
+                self._idle.append(server)
+                return _result(speech, status, body)
+        return Rejected("synthesis-failed", "eSpeak's process ended twice before it had answered")
 
     def close(self) -> None:
-        """Ends the server; the next `speak` starts another."""
+        """Ends the servers, after what they are speaking; the next `speak` starts others."""
         with self._lock:
-            self._stop()
-
-    def _stop(self) -> None:
-        if self._server is not None:
-            self._server.stop()
-            self._server = None
+            if self._threads is not None:
+                self._threads.shutdown()
+                self._threads = None
+            while self._idle:
+                self._idle.pop().stop()
 
     def __enter__(self) -> Synthesizer:
         return self
@@ -201,90 +210,11 @@ def _result(speech: Speech, status: int, body: bytes) -> Samples | Rejected:
     if status == espeak_server.UNKNOWN_VOICE:
         return Rejected("unknown-voice", f"{speech.voice!r} is no eSpeak voice")
     if status != espeak_server.SPOKEN:
-        return Rejected("synthesis-failed", body.decode())
+        return Rejected("synthesis-failed", f"eSpeak could not say {speech.text[:80]!r}")
     samples = np.frombuffer(body, dtype=np.int16)
     if not samples.any():
-        return Rejected("empty-audio", f"eSpeak says nothing for {speech.text[:80]!r}")
+        return Rejected("empty-audio", f"eSpeak is silent about {speech.text[:80]!r}")
     return samples
-
-
-class _ServerDied(Exception):
-    """The server process ended or fell silent with requests unanswered."""
-
-
-class _Server:
-    """One server process and the two pipes to it."""
-
-    def __init__(self, in_flight: int, seconds: float) -> None:
-        self._patience = seconds + 10.0
-        self._pid = os.getpid()
-        self._process = subprocess.Popen(
-            [
-                *(sys.executable, "-I", "-S", espeak_server.__file__),
-                *(*_library_paths(), str(in_flight), str(seconds)),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            bufsize=0,
-        )
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._requests = self._process.stdin.fileno()
-        self._answers = self._process.stdout.fileno()
-        os.set_blocking(self._requests, False)
-        self._inbox = bytearray()
-        try:
-            self._exchange(b"", len(espeak_server.READY))
-        except _ServerDied as death:
-            self.stop()
-            raise RuntimeError(f"eSpeak NG did not start: {death}") from None
-        self._take(len(espeak_server.READY))
-
-    def answers(self, speeches: Sequence[Speech]) -> Iterator[tuple[int, bytes]]:
-        """Sends all requests, yields each one's status and body in order."""
-        outbox = b"".join(_request(speech) for speech in speeches)
-        header = espeak_server.ANSWER
-        for _ in speeches:
-            outbox = self._exchange(outbox, header.size)
-            status, length = header.unpack(self._take(header.size))
-            outbox = self._exchange(outbox, length)
-            yield status, self._take(length)
-
-    def _exchange(self, outbox: bytes, wanted: int) -> bytes:
-        # Both directions at once: a write that blocks while the server waits for its answer to be
-        # read would never end.
-        while len(self._inbox) < wanted:
-            poll = select.poll()
-            poll.register(self._answers, select.POLLIN)
-            if outbox:
-                poll.register(self._requests, select.POLLOUT)
-            ready = dict(poll.poll(self._patience * 1000))
-            if not ready:
-                raise _ServerDied(f"no answer from eSpeak for {self._patience:g} s")
-            if self._answers in ready:
-                piece = os.read(self._answers, 1 << 20)
-                if not piece:
-                    raise _ServerDied("eSpeak's process ended")
-                self._inbox += piece
-            if self._requests in ready:
-                try:
-                    outbox = outbox[os.write(self._requests, outbox[: 1 << 16]) :]
-                except BrokenPipeError:
-                    raise _ServerDied("eSpeak's process ended") from None
-        return outbox
-
-    def _take(self, length: int) -> bytes:
-        taken = bytes(self._inbox[:length])
-        del self._inbox[:length]
-        return taken
-
-    def stop(self) -> None:
-        # In a forked copy of the process that started it, the server is still the other's.
-        if self._pid == os.getpid():
-            self._process.kill()
-            self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
 
 
 def _request(speech: Speech) -> bytes:
@@ -296,6 +226,59 @@ def _request(speech: Speech) -> bytes:
     }
     body = json.dumps(request, ensure_ascii=False).encode("utf-8", "replace")
     return espeak_server.REQUEST.pack(len(body)) + body
+
+
+class _Server:
+    """One server process, asked for one utterance at a time."""
+
+    def __init__(self) -> None:
+        command = (sys.executable, "-I", "-S", espeak_server.__file__, *_library_paths())
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+        )
+        self._started_by = os.getpid()
+
+    def ask(self, request: bytes, seconds: float) -> tuple[int, bytes]:
+        """Sends a request, returns the status and body of its answer.
+
+        Raises:
+            EOFError: the process has ended.
+            TimeoutError: no answer within `seconds`; one may still come, the server is of no use.
+        """
+        assert self._process.stdin is not None
+        deadline = time.monotonic() + seconds
+        try:
+            self._process.stdin.write(request)
+        except BrokenPipeError:
+            raise EOFError from None
+        status, length = espeak_server.ANSWER.unpack(
+            self._read(espeak_server.ANSWER.size, deadline)
+        )
+        return status, self._read(length, deadline)
+
+    def _read(self, length: int, deadline: float) -> bytes:
+        assert self._process.stdout is not None
+        answer = bytearray()
+        arrival = select.poll()
+        arrival.register(self._process.stdout, select.POLLIN)
+        while len(answer) < length:
+            if not arrival.poll(max(0.0, deadline - time.monotonic()) * 1000):
+                raise TimeoutError
+            piece = os.read(self._process.stdout.fileno(), length - len(answer))
+            if not piece:
+                raise EOFError
+            answer += piece
+        return bytes(answer)
+
+    def stop(self) -> None:
+        """Ends the process."""
+        # In a forked copy of the process that started it, the server is still the other's.
+        if self._started_by == os.getpid():
+            self._process.kill()
+            self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
 
 
 def _library_paths() -> tuple[str, str]:
