@@ -199,12 +199,17 @@ def _mono_samples(file: _Sequential, promised: int | None, max_seconds: float) -
             raise Rejected("truncated-audio", f"damaged or cut: {_words(error)}") from None
         if not np.isfinite(block).all():
             raise Rejected("non-finite-samples", "holds NaN or infinite samples")
-        # In float64: the sum of two huge float32 channels would be infinite.
-        blocks.append(block.mean(axis=1, dtype=np.float64).astype(np.float32))
+        blocks.append(_mean_of_channels(block))
         frames += len(block)
         if len(block) < wanted:
             break
     return np.concatenate(blocks)
+
+
+def _mean_of_channels(block: np.ndarray) -> np.ndarray:
+    # In float64: the sum of two huge float32 channels would be infinite.
+    mono = block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float64)
+    return np.asarray(mono, dtype=np.float32)
 
 
 def _words(error: Exception) -> str:
@@ -283,12 +288,14 @@ def _read_local(path: str) -> bytes:
 
 
 def _read_remote(url: str) -> bytes:
-    from apache_beam.io.filesystems import FileSystems
+    from pipelines import quiet  # noqa: F401  (before Beam)
+
+    from apache_beam.io.filesystems import FileSystems  # isort: skip
 
     try:
         FileSystems.get_filesystem(url)
     except ValueError as error:
-        raise Rejected("missing-file", f"no filesystem for this URL: {error}") from None
+        raise Rejected("missing-file", str(error)) from None
     try:
         with FileSystems.open(url, compression_type="uncompressed") as file:
             return bytes(file.read(MAX_BYTES + 1))

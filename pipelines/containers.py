@@ -6,12 +6,15 @@ chunk size, an OGG's last page, the frames of an MP3. (A FLAC tells the decoder 
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 
 from pipelines.rejects import Rejected
 
 # Larger sizes are what programs put there that write to a pipe and can't come back.
 _UNKNOWN_WAV_SIZE = 0x7FFFF000
+
+_MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 _MP3_RATES = ((11025, 12000, 8000), (), (22050, 24000, 16000), (44100, 48000, 32000))
 _KBPS = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
@@ -95,11 +98,21 @@ def _check_ogg(data: bytes) -> None:
         end = place + 27 + segments + sum(lacing)
         if len(lacing) < segments or end > len(data):
             raise Rejected("truncated-audio", f"the page at byte {place} is cut")
+        # The decoder leaves out a damaged page without a word.
+        if not _ogg_checksum_holds(data[place:end]):
+            raise Rejected("truncated-audio", f"the page at byte {place} is damaged")
         last = bool(data[place + 5] & 4)
         place = end
     if not last:
         detail = f"ends at byte {place} without an end-of-stream page; if it sounds complete, "
         raise Rejected("truncated-audio", detail + "rewrite it: ffmpeg -i IN -c copy OUT.ogg")
+
+
+def _ogg_checksum_holds(page: bytes) -> bool:
+    # OGG's CRC-32 takes bits in the opposite order to zlib's, and complements nothing.
+    blank = page[:22] + bytes(4) + page[26:]
+    mirrored = zlib.crc32(blank.translate(_MIRRORED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return int.from_bytes(page[22:26].translate(_MIRRORED), "big") == mirrored
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,7 +95,9 @@ def _lines(path: str) -> Iterator[_Line]:
 
 def _open(path: str) -> Any:
     if storage.is_remote(path):
-        from apache_beam.io.filesystems import FileSystems
+        from pipelines import quiet  # noqa: F401  (before Beam)
+
+        from apache_beam.io.filesystems import FileSystems  # isort: skip
 
         if not FileSystems.exists(path):
             raise TableError(f"{path}: no such file")
