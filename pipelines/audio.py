@@ -25,9 +25,10 @@ SAMPLE_RATE = 16_000
 MIN_SECONDS = 0.05
 MAX_SECONDS = 600.0
 MAX_BYTES = 256 * 2**20
-"""More is refused unread: ten minutes of 24-bit stereo at 48 kHz are 173 MB."""
+"""A larger file is refused unread, unless `max_seconds` of 24-bit stereo at 48 kHz are larger."""
 
 _RATES = range(4_000, 768_001)
+_BYTES_PER_SECOND = 48_000 * 2 * 3
 _BLOCK_SAMPLES = 2**20
 # libsndfile has 2**63 - 1 for a FLAC that doesn't know its length.
 _UNKNOWN_FRAMES = 2**62
@@ -115,7 +116,7 @@ def load_audio_batch(
                     raise voice
                 results.append(_finish(*voice, min_seconds, max_seconds))
             else:
-                sound, rate = _decode(_read(reference), claim, max_seconds)
+                sound, rate = _decode(_read(reference, max_seconds), claim, max_seconds)
                 results.append(_finish(sound, rate, min_seconds, max_seconds))
         except Rejected as rejected:
             # A new one: through its traceback the one caught holds the whole file.
@@ -260,25 +261,26 @@ def _speak(uris: Sequence[str]) -> list[tuple[np.ndarray, int] | Rejected]:
     return results
 
 
-def _read(reference: str) -> bytes:
-    """A file's bytes, at most `MAX_BYTES` of them."""
+def _read(reference: str, max_seconds: float) -> bytes:
     if "\0" in reference:
         raise Rejected("unsafe-path", "holds a NUL byte")
     if not reference:
         raise Rejected("missing-file", "the path is empty")
-    data = _read_remote(reference) if storage.is_remote(reference) else _read_local(reference)
-    if len(data) > MAX_BYTES:
-        raise Rejected("too-long", f"over {MAX_BYTES} bytes, the most that is read")
+    most = max(MAX_BYTES, int(max_seconds * _BYTES_PER_SECOND))
+    read = _read_remote if storage.is_remote(reference) else _read_local
+    data = read(reference, most + 1)
+    if len(data) > most:
+        raise Rejected("too-long", f"over {most} bytes, the most that is read")
     return data
 
 
-def _read_local(path: str) -> bytes:
+def _read_local(path: str, most: int) -> bytes:
     try:
         # Opening a named pipe would wait for its writer.
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise Rejected("missing-file", "is a folder or a device, not a file")
         with open(path, "rb") as file:
-            return file.read(MAX_BYTES + 1)
+            return file.read(most)
     except OSError as error:
         if error.errno not in _FAULTS_OF_THE_FILE:
             raise
@@ -287,7 +289,7 @@ def _read_local(path: str) -> bytes:
         raise Rejected("unsafe-path", "can't be encoded as a path") from None
 
 
-def _read_remote(url: str) -> bytes:
+def _read_remote(url: str, most: int) -> bytes:
     from pipelines import quiet  # noqa: F401  (before Beam)
 
     from apache_beam.io.filesystems import FileSystems  # isort: skip
@@ -298,7 +300,7 @@ def _read_remote(url: str) -> bytes:
         raise Rejected("missing-file", str(error)) from None
     try:
         with FileSystems.open(url, compression_type="uncompressed") as file:
-            return bytes(file.read(MAX_BYTES + 1))
+            return bytes(file.read(most))
     except Exception:
         # Beam has no one error for "not there"; whatever else it is may pass.
         if not FileSystems.exists(url):

@@ -178,8 +178,8 @@ def _bad_lines() -> Iterator[tuple[bytes, str]]:
 
 
 def _hour_of_silence(path: Path) -> None:
-    """An hour at 8 kHz, 8 bits; the zeros take no room on the disk."""
-    samples = 3600 * 8000
+    """An hour and a second at 8 kHz, 8 bits; the zeros take no room on the disk."""
+    samples = 3601 * 8000
     header = encoded(np.zeros(1, np.float32), 8000, subtype="PCM_U8")
     start = header.index(b"data") + 8
     path.write_bytes(with_wav_size(header, samples)[:start])

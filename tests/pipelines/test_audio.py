@@ -216,7 +216,10 @@ def test_a_file_over_the_size_limit_is_refused(tmp_path, monkeypatch):
     (tmp_path / "a.wav").write_bytes(encoded(voice(1.0)))
     monkeypatch.setattr(audio, "MAX_BYTES", 1000)
 
-    assert reason_of_reference(str(tmp_path / "a.wav")) == "too-long"
+    assert load_audio(str(tmp_path / "a.wav"), max_seconds=1.0).shape == (16_000,)
+    # 0.1 s of the largest usual format are 28,800 bytes.
+    with pytest.raises(Rejected, match="too-long: over 28800 bytes"):
+        load_audio(str(tmp_path / "a.wav"), max_seconds=0.1)
 
 
 def test_the_content_decides_not_the_name(tmp_path):
