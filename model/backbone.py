@@ -1,0 +1,63 @@
+"""The LLM under the dual encoder: a KerasHub backbone whose embedding table has audio rows too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipelines import quiet  # noqa: F401  (before TensorFlow)
+
+TINY_GEMMA3: dict[str, Any] = {
+    "image_size": None,
+    "num_layers": 2,
+    "num_query_heads": 4,
+    "num_key_value_heads": 4,
+    "hidden_dim": 192,
+    "intermediate_dim": 512,
+    "head_dim": 48,
+    "use_post_ffw_norm": True,
+    "use_post_attention_norm": True,
+}
+"""A Gemma 3 small enough to learn from scratch in minutes on two cores."""
+
+
+def create_backbone(vocabulary_size: int, *, seed: int, **changes: Any) -> Any:
+    """A `keras_hub.models.Gemma3Backbone` with random weights.
+
+    Args:
+        vocabulary_size: rows of the embedding table.
+        seed: seeds the weights.
+        changes: arguments of `Gemma3Backbone` in place of those of `TINY_GEMMA3`.
+    """
+    import keras
+    import keras_hub
+
+    keras.utils.set_random_seed(seed)
+    return keras_hub.models.Gemma3Backbone(
+        vocabulary_size=vocabulary_size, **{**TINY_GEMMA3, **changes}
+    )
+
+
+def extend_vocabulary(backbone: Any, rows: int, *, seed: int) -> Any:
+    """A copy of a backbone with more rows in its embedding table (section 3.2 of the paper).
+
+    Args:
+        backbone: any KerasHub backbone with a `token_embedding`.
+        rows: how many rows to add behind the present ones.
+        seed: seeds the new rows, drawn with the standard deviation of the present ones, because
+            louder or fainter rows would not be seen as tokens of the same kind.
+
+    Returns:
+        A backbone of the same class; every present weight is copied.
+    """
+    import numpy as np
+
+    config = backbone.get_config()
+    config["vocabulary_size"] += rows
+    extended = type(backbone).from_config(config)
+    for old, new in zip(backbone.weights, extended.weights, strict=True):
+        values = np.asarray(old)
+        if old.shape != new.shape:
+            noise = np.random.default_rng(seed).normal(0.0, values.std(), (rows, values.shape[1]))
+            values = np.concatenate([values, noise.astype(values.dtype)])
+        new.assign(values)
+    return extended

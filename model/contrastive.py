@@ -1,0 +1,44 @@
+"""The dual encoder with its training objective, ready for `fit`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from model.dual_encoder import DualEncoder
+from model.losses import contrastive_loss, spread_out_loss
+from pipelines import quiet  # noqa: F401  (before TensorFlow)
+
+import keras  # isort: skip
+from keras import ops  # isort: skip
+
+
+class ContrastiveModel(keras.Model):
+    """Trains a `DualEncoder` on batches of `model.data` (section 3.3 of the paper).
+
+    Args:
+        encoder: what is trained.
+        scale: the inverse temperature of the softmax.
+        spread_out: the weight of the spread-out loss.
+    """
+
+    def __init__(self, encoder: DualEncoder, *, scale: float, spread_out: float) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.scale = scale
+        self.spread_out = spread_out
+        self.built = True
+
+    def call(self, batch: dict[str, Any]) -> Any:
+        """Source and target token ids to their embeddings: float32 `[2, batch, width]`."""
+        return ops.stack([self.encoder(batch["source"]), self.encoder(batch["target"])])
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, **_: Any
+    ) -> Any:
+        """The softmax loss of both directions plus the spread-out loss of both sides."""
+        source, target, sentences = y_pred[0], y_pred[1], x["sentence"]
+        loss = contrastive_loss(source, target, sentences, scale=self.scale)
+        if self.spread_out:
+            spread = spread_out_loss(source, sentences) + spread_out_loss(target, sentences)
+            loss += self.spread_out * spread
+        return loss

@@ -1,0 +1,251 @@
+"""python -m model.train: pairs in, a trained dual encoder out."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipelines import options as command_line
+from pipelines import quiet, storage  # noqa: F401  (quiet before TensorFlow)
+from pipelines.options import option
+from pipelines.output_dir import OutputDir, OutputError, State
+
+KIND = "run"
+DESCRIPTION = """\
+Trains a dual encoder on prepared pairs: one language model, grown by audio tokens, that maps speech
+and text to the same vector when they mean the same. Writes the model to OUTPUT/preset, its curve to
+OUTPUT/log.jsonl and OUTPUT/tensorboard. Run it again after an interruption: it goes on from the
+last checkpoint and ends with the same weights.
+
+example:
+  python -m model.train --data demo/data --output demo/run
+  tensorboard --logdir demo/run/tensorboard
+"""
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """The options of `model.train`."""
+
+    data: str = option(help="folder written by pipelines.prepare")
+    output: str = option(help="folder to write the run to")
+    steps: int = option(600, help="training steps")
+    batch_size: int = option(128, help="pairs a step; each is the others' negative")
+    learning_rate: float = option(3e-3, help="peak learning rate of Adam")
+    warmup_steps: int = option(50, help="steps until that peak, before a cosine decay to zero")
+    scale: float = option(20.0, help="inverse temperature of the softmax")
+    spread_out: float = option(1.0, help="weight of the spread-out loss")
+    pooling: str = option("mean", help="how states become one vector", choices=("mean", "last"))
+    standardize: bool = option(True, help="standardize pooled states per modality")
+    embedding_dim: int = option(0, help="project to so many dimensions; 0 keeps the backbone's")
+    normalization: str = option(
+        "romanize",
+        help="romanize spells every script in Latin letters; casefold keeps the scripts",
+        choices=("romanize", "casefold"),
+    )
+    max_speech_tokens: int = option(42, help="longer sequences of audio tokens are cut")
+    max_text_tokens: int = option(30, help="longer texts are cut")
+    layers: int = option(2, help="transformer layers of the backbone")
+    hidden_dim: int = option(192, help="width of the backbone, a multiple of 4 heads")
+    bidirectional: bool = option(False, help="let tokens attend to later ones; Gemma does not")
+    token_dropout: float = option(0.1, help="share of audio tokens left out, as augmentation")
+    language_dropout: float = option(0.5, help="share of prefixes that leave the language out")
+    bitext: float = option(0.0, help="share of each batch that is text–text pairs")
+    evaluate_every: int = option(100, help="steps between dev evaluations and checkpoints")
+    seed: int = option(0, help="seeds weights, order and augmentation")
+    overwrite: bool = option(False, help="replace a run made with other options")
+    dry_run: bool = option(False, help="print data and model sizes, then stop")
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "evaluate_every", "layers"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"--{name.replace('_', '-')} must be at least 1")
+        if self.steps % min(self.evaluate_every, self.steps):
+            raise ValueError("--steps must be a multiple of --evaluate-every")
+        if self.hidden_dim % 8:
+            raise ValueError("--hidden-dim must be a multiple of 8: four heads of even size")
+        if not 0 <= self.bitext < 1:
+            raise ValueError("--bitext is a share, at least 0 and below 1")
+
+    def content(self) -> dict[str, Any]:
+        """What decides the weights."""
+        apart = ("output", "overwrite", "dry_run", "data")
+        return {k: v for k, v in command_line.as_dict(self).items() if k not in apart}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    options, _ = command_line.parse(
+        TrainOptions, argv, prog="python -m model.train", description=DESCRIPTION
+    )
+    try:
+        if options.dry_run:
+            print(plan(options))
+        else:
+            train(options)
+    except (OutputError, ValueError, FileNotFoundError) as error:
+        print(f"train: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def train(options: TrainOptions) -> OutputDir:
+    """Trains or goes on training.
+
+    Raises:
+        OutputError: the data is not complete, or the output holds another run.
+    """
+    data = OutputDir.open(options.data, kind="pairs")
+    out = OutputDir(options.output, kind=KIND)
+    content = {**options.content(), "data": data.digest}
+    if out.begin(content, overwrite=options.overwrite) is State.COMPLETE:
+        print(f"{out.path} is complete; nothing to do")
+        return out
+
+    import tensorflow as tf
+
+    from model.data import Augmentation, training_batches
+    from model.training_run import RunCallback, restore
+
+    tf.config.experimental.enable_op_determinism()
+    model = build(options, data)
+    first_step = restore(model, out)
+    batches = training_batches(
+        data,
+        model.encoder.vocabulary,
+        batch_size=options.batch_size,
+        seed=options.seed,
+        first_step=first_step,
+        bitext=options.bitext,
+        augmentation=Augmentation(options.token_dropout, options.language_dropout),
+    )
+    if first_step == 0:
+        adapt(model.encoder, batches)
+    started = time.time()
+    every = min(options.evaluate_every, options.steps)
+    with RunCallback(out, data, every=every, steps=options.steps, first_step=first_step) as run:
+        model.fit(
+            batches,
+            steps_per_epoch=every,
+            initial_epoch=first_step // every,
+            epochs=-(-options.steps // every),
+            callbacks=[run],
+            verbose=0,
+        )
+    model.encoder.save_to_preset(out.file("preset"))
+    stats = cost(model, options, time.time() - started, first_step)
+    files = [f"preset/{name}" for name in storage.read_json(out.file("preset", "preset.json"))]
+    info = {"data": {"path": data.path, "digest": data.digest}}
+    out.complete(files=[*files, "preset/preset.json"], stats=stats, info=info)
+    print(f"{out.path}: {stats['parameters']:,} parameters, {stats['steps']} steps")
+    return out
+
+
+def build(options: TrainOptions, data: OutputDir) -> Any:
+    """A compiled `ContrastiveModel` with fresh weights."""
+    import keras
+
+    from model.backbone import create_backbone, extend_vocabulary
+    from model.contrastive import ContrastiveModel
+    from model.dual_encoder import DualEncoder
+    from model.vocabulary import Vocabulary
+    from pipelines.codebook import Codebook
+
+    codebook = Codebook.load(data.file("codebook"))
+    vocabulary = Vocabulary(
+        audio_tokens=codebook.size,
+        trained_languages=tuple(trained_languages(data)),
+        normalization=options.normalization,
+        max_speech_tokens=options.max_speech_tokens,
+        max_text_tokens=options.max_text_tokens,
+    )
+    text_only = create_backbone(
+        vocabulary.text_size,
+        seed=options.seed,
+        num_layers=options.layers,
+        hidden_dim=options.hidden_dim,
+        head_dim=options.hidden_dim // 4,
+        intermediate_dim=options.hidden_dim * 8 // 3 // 8 * 8,
+        use_bidirectional_attention=options.bidirectional,
+    )
+    encoder = DualEncoder(
+        extend_vocabulary(text_only, vocabulary.audio_tokens, seed=options.seed),
+        vocabulary,
+        codebook,
+        pooling=options.pooling,
+        standardize=options.standardize,
+        dim=options.embedding_dim,
+    )
+    model = ContrastiveModel(encoder, scale=options.scale, spread_out=options.spread_out)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0,
+        max(options.steps - options.warmup_steps, 1),
+        warmup_target=options.learning_rate,
+        warmup_steps=options.warmup_steps,
+    )
+    optimizer = keras.optimizers.Adam(schedule, beta_2=0.98, global_clipnorm=1.0)
+    model.compile(optimizer=optimizer, jit_compile=False)
+    optimizer.build(model.trainable_variables)
+    return model
+
+
+def trained_languages(data: OutputDir) -> list[str]:
+    """The languages that have speech in the training split."""
+    names = (group.split("/") for group in data.stats["groups"])
+    return sorted({lang for task, split, lang in names if split == "train" and task != "bitext"})
+
+
+def adapt(encoder: Any, batches: Any, count: int = 4) -> None:
+    """Initializes the standardization from the first few batches."""
+    import numpy as np
+
+    from model.dual_encoder import modality
+
+    if encoder.standardization is None:
+        return
+    ids = [b[side] for b in batches.take(count) for side in ("source", "target")]
+    pooled = [encoder.pooled(part).numpy() for part in ids]
+    modalities = np.concatenate([modality(part).numpy() for part in ids])
+    encoder.standardization.adapt(np.concatenate(pooled), modalities)
+
+
+def cost(model: Any, options: TrainOptions, seconds: float, first_step: int) -> dict[str, Any]:
+    """What the run took."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return {
+        "parameters": int(model.encoder.count_params()),
+        "steps": options.steps,
+        "resumed_at_step": first_step,
+        "wall_seconds": seconds,
+        "seconds_per_step": seconds / max(options.steps - first_step, 1),
+        "cpu_seconds": usage.ru_utime + usage.ru_stime,
+        "peak_memory_bytes": usage.ru_maxrss * 1024,
+    }
+
+
+def plan(options: TrainOptions) -> str:
+    """What `--dry-run` prints."""
+    data = OutputDir.open(options.data, kind="pairs")
+    model = build(options, data)
+    vocabulary = model.encoder.vocabulary
+    groups = data.stats["groups"].items()
+    train_groups = {name: g for name, g in groups if name.split("/")[1] == "train"}
+    pairs = sum(int(group["pairs"]) for group in train_groups.values())
+    seen = options.steps * options.batch_size
+    return "\n".join(
+        [
+            f"{options.data}: {pairs:,} training pairs, seen {seen / max(pairs, 1):.1f} times each",
+            f"  languages: {' '.join(vocabulary.trained_languages)}",
+            f"  vocabulary: {vocabulary.text_size} text + {vocabulary.audio_tokens} audio rows",
+            f"  backbone: {options.layers} layers, {model.encoder.count_params():,} parameters",
+            f"  would write {options.output}",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
