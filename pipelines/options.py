@@ -190,8 +190,8 @@ def _beam_flags() -> dict[str, str]:
 
     from apache_beam.options.pipeline_options import PipelineOptions  # isort: skip
 
-    def subclasses(cls: type) -> list[type]:
-        return [s for c in cls.__subclasses__() for s in [c, *subclasses(c)]]
+    def subclasses(cls: Any) -> list[Any]:
+        return [s for child in cls.__subclasses__() for s in [child, *subclasses(child)]]
 
     flags: dict[str, str] = {}
     for cls in subclasses(PipelineOptions):
@@ -199,6 +199,6 @@ def _beam_flags() -> dict[str, str]:
         if declare is None:
             continue
         parser = argparse.ArgumentParser(add_help=False, conflict_handler="resolve")
-        cls._add_argparse_args(parser)  # type: ignore[attr-defined]
+        cls._add_argparse_args(parser)
         flags.update(dict.fromkeys(parser._option_string_actions, cls.__name__))
     return flags

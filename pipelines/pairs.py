@@ -1,7 +1,7 @@
 """The training record: a source (audio tokens or text) and the text that matches it.
 
-A `Pair` is stored as a `tf.train.Example` in TFRecord shards. Audio tokens travel as little-endian
-int16 bytes: a fifth of an `int64_list`, and one `decode_raw` away from a tensor.
+A `Pair` is stored as a `tf.train.Example` in TFRecord shards, its audio tokens as an `int64_list`,
+which protocol buffers pack into one or two bytes a token.
 """
 
 from __future__ import annotations
@@ -73,8 +73,9 @@ def to_example(pair: Pair) -> bytes:
     def feature(name: str, value: Any) -> Any:
         if name == "seconds":
             return tf.train.Feature(float_list=tf.train.FloatList(value=[value]))
-        data = value.astype("<i2").tobytes() if name == "source_tokens" else value.encode("utf-8")
-        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[data]))
+        if name == "source_tokens":
+            return tf.train.Feature(int64_list=tf.train.Int64List(value=value))
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value.encode("utf-8")]))
 
     features = {name: feature(name, getattr(pair, name)) for name in _FEATURES}
     example = tf.train.Example(features=tf.train.Features(feature=features))
@@ -93,7 +94,7 @@ def from_example(serialized: bytes) -> Pair:
         if name == "seconds":
             values[name] = feature.float_list.value[0]
         elif name == "source_tokens":
-            values[name] = np.frombuffer(feature.bytes_list.value[0], "<i2").astype(np.int16)
+            values[name] = np.array(feature.int64_list.value, np.int16)
         else:
             values[name] = feature.bytes_list.value[0].decode("utf-8")
     return Pair(**values)
@@ -106,12 +107,14 @@ def parse_examples(serialized: Any) -> dict[str, Any]:
         serialized: string tensor `[batch]`.
 
     Returns:
-        A string tensor `[batch]` for each text field; `source_tokens` as raw bytes, to be read by
-        `tf.io.decode_raw(…, tf.int16)`; `seconds` float32 `[batch]`.
+        A string tensor `[batch]` for each text field, `seconds` float32 `[batch]`, and
+        `source_tokens`, a ragged int64 tensor `[batch, (frames)]`.
     """
     import tensorflow as tf
 
     def spec(name: str) -> Any:
+        if name == "source_tokens":
+            return tf.io.RaggedFeature(tf.int64)
         return tf.io.FixedLenFeature([], tf.float32 if name == "seconds" else tf.string)
 
     parsed: dict[str, Any] = tf.io.parse_example(serialized, {n: spec(n) for n in _FEATURES})

@@ -6,14 +6,21 @@ import logging
 import os
 import warnings
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 # Kaggle's client asks its server for a newer version of itself on import.
 os.environ.setdefault("KAGGLE_DISABLE_VERSION_CHECK", "1")
-# Beam warns about `crcmod` through the root logger although google-crc32c serves it.
-logging.getLogger().addFilter(lambda record: "crcmod" not in record.getMessage())
+# Beam warns through the root logger of `crcmod`, in whose place google-crc32c serves, and of memory
+# figures it could not take.
+logging.getLogger().addFilter(
+    lambda record: (
+        not any(
+            known in record.getMessage() for known in ("crcmod", "Resource module is not available")
+        )
+    )
+)
 logging.getLogger("apache_beam").setLevel(logging.ERROR)
 logging.getLogger("tensorflow").setLevel(logging.ERROR)
 warnings.filterwarnings("ignore", message=".*pkg_resources.*")

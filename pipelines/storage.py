@@ -82,7 +82,7 @@ def write_json(path: str, value: Any) -> None:
 
 
 def list_files(folder: str, pattern: str = "*") -> list[str]:
-    """The paths of the files directly inside `folder` whose name matches, sorted; none if absent."""
+    """The files directly inside `folder` whose name matches, sorted; none if it is absent."""
     if is_remote(folder):
         matched = _filesystems().match([join(folder, pattern)])[0].metadata_list
         return sorted(m.path for m in matched)

@@ -1,0 +1,138 @@
+"""k-means over speech-encoder features: the step that turns sound into discrete audio tokens.
+
+Section 3.1 of the paper: the frames of a pretrained speech encoder's middle layer are clustered,
+and each frame is replaced by the number of its nearest centroid.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pipelines import storage
+
+MAX_CODEBOOK_BYTES = 512 << 20
+
+
+@dataclass(frozen=True, eq=False)
+class Codebook:
+    """Centroids in a standardized feature space.
+
+    Args:
+        centroids: float32 `[k, dim]`, of frames normalized by `normalize`.
+        deviation: float32 `[dim]`, the spread of each dimension over the sample.
+        card: how it was made: speech encoder, k, seed, sample size; goes wherever it goes.
+
+    Each utterance's own mean is subtracted before the division: it holds the speaker and the
+    channel more than the words.
+    """
+
+    centroids: np.ndarray
+    deviation: np.ndarray
+    card: dict[str, Any]
+
+    @property
+    def size(self) -> int:
+        """k, the number of audio tokens."""
+        return len(self.centroids)
+
+    @property
+    def sha256(self) -> str:
+        """What identifies the numbers in it."""
+        return storage.sha256(self.centroids.tobytes() + self.deviation.tobytes())
+
+    def assign(self, features: np.ndarray) -> np.ndarray:
+        """Audio tokens of one utterance.
+
+        Args:
+            features: float32 `[frames, dim]` from the encoder named in the card.
+
+        Returns:
+            int16 `[frames]`, each in `[0, k)`.
+
+        Raises:
+            ValueError: the features have another dimension than the centroids.
+        """
+        if features.ndim != 2 or features.shape[1] != self.centroids.shape[1]:
+            raise ValueError(
+                f"features of shape {features.shape} don't fit centroids of dimension "
+                f"{self.centroids.shape[1]}: were they made by {self.card.get('speech_encoder')}?"
+            )
+        frames = normalize(features) / self.deviation
+        scores = frames @ self.centroids.T - 0.5 * np.square(self.centroids).sum(1)
+        tokens: np.ndarray = scores.argmax(1).astype(np.int16)
+        return tokens
+
+    def save(self, folder: str) -> None:
+        """Writes `codebook.npz` (arrays only) and then `card.json` into a folder."""
+        buffer = io.BytesIO()
+        np.savez(buffer, centroids=self.centroids, deviation=self.deviation)
+        storage.write_bytes(storage.join(folder, "codebook.npz"), buffer.getvalue())
+        storage.write_json(
+            storage.join(folder, "card.json"), {**self.card, "k": self.size, "sha256": self.sha256}
+        )
+
+    @classmethod
+    def load(cls, folder: str) -> Codebook:
+        """Reads what `save` wrote.
+
+        Raises:
+            ValueError: the arrays are not those the card names, or don't fit together.
+        """
+        data = storage.read_bytes(storage.join(folder, "codebook.npz"))
+        if len(data) > MAX_CODEBOOK_BYTES:
+            raise ValueError(f"{folder}/codebook.npz is larger than {MAX_CODEBOOK_BYTES} bytes")
+        card = storage.read_json(storage.join(folder, "card.json"))
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            codebook = cls(arrays["centroids"], arrays["deviation"], card)
+        if codebook.sha256 != card["sha256"]:
+            raise ValueError(f"{folder}/codebook.npz is damaged: its hash is not the card's")
+        return codebook
+
+
+def normalize(features: np.ndarray) -> np.ndarray:
+    """Subtracts an utterance's mean frame: float32 `[frames, dim]` in and out."""
+    centred: np.ndarray = features - features.mean(0, keepdims=True)
+    return centred
+
+
+def fit(
+    frames: np.ndarray, k: int, *, seed: int, rounds: int = 15, card: dict[str, Any] | None = None
+) -> Codebook:
+    """Lloyd's algorithm on a sample of frames.
+
+    Args:
+        frames: float32 `[n, dim]`, each already through `normalize` with its own utterance.
+        k: how many audio tokens, at most n. The paper uses 1024.
+        seed: chooses the first centroids among the frames.
+        rounds: Lloyd rounds at most.
+        card: facts about the sample, kept with the codebook.
+
+    Raises:
+        ValueError: there are fewer frames than centroids.
+
+    On one thread, because the order in which threads add up would change the last bits, and with
+    them the tokens, from run to run.
+    """
+    from sklearn.cluster import KMeans
+    from threadpoolctl import threadpool_limits
+
+    if len(frames) < k:
+        raise ValueError(
+            f"{len(frames)} frames are too few for {k} audio tokens; "
+            "give more speech or a smaller --codebook-size"
+        )
+    deviation = np.maximum(frames.std(0), 1e-6).astype(np.float32)
+    with threadpool_limits(1):
+        kmeans = KMeans(k, init="random", n_init=1, max_iter=rounds, random_state=seed)
+        kmeans.fit(frames / deviation)
+    centroids = kmeans.cluster_centers_.astype(np.float32)
+    record = {
+        "frames": len(frames),
+        "seed": seed,
+        "inertia_per_frame": kmeans.inertia_ / len(frames),
+    }
+    return Codebook(centroids, deviation, {**(card or {}), **record})

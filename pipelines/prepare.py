@@ -1,0 +1,273 @@
+"""python -m pipelines.prepare: a corpus in, audio tokens and training pairs out."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipelines import options as command_line
+from pipelines import storage
+from pipelines.codebook import Codebook
+from pipelines.corpora import Corpus, open_corpus
+from pipelines.options import option
+from pipelines.output_dir import OutputDir, OutputError, State
+from pipelines.pairs import KIND
+from pipelines.rejects import Reject, TooManyRejects
+from pipelines.utterance import Utterance
+
+DESCRIPTION = """\
+Turns a corpus of speech into audio tokens and writes (audio tokens, text) pairs for training,
+evaluation and search. Runs in this process; pass Beam's own flags (--runner=DataflowRunner
+--project=… --region=… --temp_location=gs://…) to run elsewhere. Run it again after an
+interruption: finished shards are kept.
+
+examples:
+  python -m pipelines.prepare --corpus demo --output demo/data
+  python -m pipelines.prepare --corpus my/manifest.tsv --output data --dry-run
+
+A manifest has the columns audio, language, transcript and, if you like, id, sentence_id, split
+(train, dev, test), speaker, seconds. Rows that can't be used go to rejects-*.jsonl with the reason.
+"""
+
+
+@dataclass(frozen=True)
+class PrepareOptions:
+    """The options of `pipelines.prepare`."""
+
+    output: str = option(help="folder to write to, local or gs://")
+    corpus: str = option("demo", help="demo, or the path of a .jsonl, .csv or .tsv manifest")
+    audio_root: str = option(
+        "", help="where a manifest's audio paths start; else its folder"
+    )
+    speech_encoder: str = option(
+        "whisper_base@3",
+        help="whisper_base@N taps layer N (1–6); mfcc needs no weights but its tokens are far worse",
+    )
+    codebook: str = option("", help="reuse the codebook in this folder instead of fitting one")
+    codebook_size: int = option(1024, help="how many audio tokens (k of k-means)")
+    codebook_utterances: int = option(1500, help="training recordings sampled to fit the codebook")
+    codebook_frames: int = option(45_000, help="frames kept of that sample, 25 a second")
+    shards: int = option(32, help="units of work, each read, tokenized and written in one go")
+    voices: int = option(2, help="demo corpus: recordings of each training sentence and language")
+    max_seconds: float = option(3600.0, help="longer recordings are rejected")
+    max_rejects: float = option(0.05, help="fail if a larger share of the rows is rejected")
+    seed: int = option(0, help="seeds the sample and k-means")
+    limit: int | None = option(None, help="read only so many rows of the corpus")
+    overwrite: bool = option(False, help="replace an output made with other options")
+    dry_run: bool = option(False, help="print what would be read and written, then stop")
+
+    def __post_init__(self) -> None:
+        for name in ("codebook_size", "codebook_utterances", "codebook_frames", "shards"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"--{name.replace('_', '-')} must be at least 1")
+        if not 0 <= self.max_rejects <= 1:
+            raise ValueError("--max-rejects is a share between 0 and 1")
+        if self.codebook_size > 32_767:
+            raise ValueError("--codebook-size can't pass 32767: audio tokens are stored as int16")
+
+    def content(self) -> dict[str, Any]:
+        """What decides the output's bytes, not where or whether it is made."""
+        apart = ("output", "overwrite", "dry_run", "max_rejects")
+        return {k: v for k, v in command_line.as_dict(self).items() if k not in apart}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    options, beam_flags = command_line.parse(
+        PrepareOptions, argv, prog="python -m pipelines.prepare", description=DESCRIPTION, beam=True
+    )
+    try:
+        if options.dry_run:
+            print(plan(options))
+        else:
+            prepare(options, beam_flags)
+    except (OutputError, TooManyRejects, ValueError, FileNotFoundError) as error:
+        print(f"prepare: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def prepare(options: PrepareOptions, beam_flags: Sequence[str] = ()) -> OutputDir:
+    """Makes or finishes a directory of pairs.
+
+    Raises:
+        OutputError: `options.output` holds something else.
+        TooManyRejects: the share of rejects passed `options.max_rejects`; nothing is published.
+    """
+    corpus = _corpus(options)
+    out = OutputDir(options.output, kind=KIND)
+    if out.begin(options.content(), overwrite=options.overwrite) is State.COMPLETE:
+        print(f"{out.path} is complete; nothing to do")
+        return out
+    started = time.time()
+    codebook_folder = _codebook(options, corpus, out, beam_flags)
+    fitted = time.time()
+    _tokenize(options, corpus, out, codebook_folder, beam_flags)
+    finished = time.time()
+
+    shards = [storage.read_json(p) for p in storage.list_files(out.file("finished"), "*.json")]
+    stats = merge(shards)
+    stats["wall_seconds"] = {"codebook": fitted - started, "tokenize": finished - fitted}
+    _check_rejects(stats, options.max_rejects, out.path)
+    files = [name for shard in shards for name in shard["files"]]
+    info = {
+        "schema": "pipelines.pairs.Pair as tf.train.Example in TFRecord",
+        "shards": options.shards,
+        "corpus": corpus.card(),
+        "codebook": Codebook.load(codebook_folder).card,
+    }
+    files += ["codebook/codebook.npz", "codebook/card.json"]
+    out.complete(files=sorted(files), stats=stats, info=info)
+    print(summary(stats, out.path))
+    return out
+
+
+def _corpus(options: PrepareOptions) -> Corpus:
+    return open_corpus(options.corpus, audio_root=options.audio_root, voices=options.voices)
+
+
+def _codebook(
+    options: PrepareOptions, corpus: Corpus, out: OutputDir, beam_flags: Sequence[str]
+) -> str:
+    """The folder of the codebook inside the output: copied, left by an earlier run, or fitted."""
+    folder = out.file("codebook")
+    if storage.exists(storage.join(folder, "card.json")):
+        return folder
+    if options.codebook:
+        given = Codebook.load(options.codebook)
+        if given.card["speech_encoder"] != options.speech_encoder:
+            raise ValueError(
+                f"{options.codebook} was fitted on {given.card['speech_encoder']}; "
+                f"give --speech-encoder {given.card['speech_encoder']}"
+            )
+        given.save(folder)
+        return folder
+
+    from pipelines import beam_runner
+    from pipelines.fit_codebook import FitCodebook
+    from pipelines.tokenize_speech import ReadCorpus
+
+    transform = FitCodebook(
+        folder=folder,
+        speech_encoder=options.speech_encoder,
+        size=options.codebook_size,
+        utterances=options.codebook_utterances,
+        frames=options.codebook_frames,
+        seed=options.seed,
+        max_seconds=options.max_seconds,
+    )
+    with beam_runner.progress("fit the codebook", folder, "card.json", 1):
+        beam_runner.run(
+            lambda pipeline: pipeline | ReadCorpus(corpus, options.limit) | transform, beam_flags
+        )
+    return folder
+
+
+def _tokenize(
+    options: PrepareOptions,
+    corpus: Corpus,
+    out: OutputDir,
+    codebook_folder: str,
+    beam_flags: Sequence[str],
+) -> None:
+    """Reads, tokenizes and writes every shard that no earlier run finished."""
+    import apache_beam as beam
+
+    from pipelines import beam_runner
+    from pipelines import tokenize_speech as speech
+
+    def unfinished(shard: Any, folder: str = out.path) -> bool:
+        return not storage.exists(speech.finished_path(folder, shard.index))
+
+    def build(pipeline: Any) -> None:
+        _ = (
+            pipeline
+            | speech.ReadCorpus(corpus, options.limit)
+            | speech.GroupIntoShards(options.shards)
+            | "SkipFinished" >> beam.Filter(unfinished)
+            | beam.Reshuffle()
+            | "DecodeAudio" >> beam.ParDo(speech.DecodeAudio(options.max_seconds))
+            | "EncodeSpeech" >> speech.encode_speech(options.speech_encoder)
+            | "AssignTokens" >> beam.ParDo(speech.AssignTokens(codebook_folder))
+            | "WriteShard" >> beam.ParDo(speech.WriteShard(out.path, options.shards, corpus.name))
+        )
+
+    with beam_runner.progress("tokenize speech", out.file("finished"), "*.json", options.shards):
+        beam_runner.run(build, beam_flags)
+
+
+def merge(shards: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Adds up the summaries of finished shards."""
+    rejects: Counter[str] = Counter()
+    groups: dict[str, Counter[str]] = {}
+    for shard in shards:
+        rejects.update(shard["rejects"])
+        for name, group in shard["groups"].items():
+            groups.setdefault(name, Counter()).update(group)
+    return {
+        "rows": sum(shard["rows"] for shard in shards),
+        "pairs": sum(int(group["pairs"]) for group in groups.values()),
+        "rejects": dict(sorted(rejects.items())),
+        "groups": {name: dict(group) for name, group in sorted(groups.items())},
+    }
+
+
+def _check_rejects(stats: dict[str, Any], threshold: float, path: str) -> None:
+    rejected = sum(stats["rejects"].values())
+    if stats["rows"] == 0:
+        raise ValueError("the corpus has no rows")
+    if rejected > threshold * stats["rows"]:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in stats["rejects"].items())
+        raise TooManyRejects(
+            f"{rejected} of {stats['rows']} rows were rejected ({reasons}); see "
+            f"{path}/rejects-*.jsonl, mend them, or allow more with --max-rejects "
+            f"(now {threshold:g}) and run again: finished shards are kept"
+        )
+
+
+def summary(stats: dict[str, Any], path: str) -> str:
+    """A few lines for the terminal."""
+    speech = [g for name, g in stats["groups"].items() if name.startswith("transcription/")]
+    hours = sum(g["seconds"] for g in speech) / 3600
+    tokens = sum(int(g["tokens"]) for g in speech)
+    rejected = sum(stats["rejects"].values())
+    lines = [
+        f"{path}: {stats['pairs']:,} pairs from {stats['rows']:,} rows, {rejected:,} rejected",
+        f"  {hours:.2f} hours of speech, {tokens:,} audio tokens",
+    ]
+    lines += [f"  rejected: {count:,} {reason}" for reason, count in stats["rejects"].items()]
+    return "\n".join(lines)
+
+
+def plan(options: PrepareOptions) -> str:
+    """What `--dry-run` prints: the rows by split and language, and what would be written."""
+    corpus = _corpus(options)
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for number, row in enumerate(corpus.rows()):
+        if options.limit is not None and number >= options.limit:
+            break
+        if isinstance(row, Utterance):
+            counts["speech", row.split, row.language] += 1
+        elif isinstance(row, Reject):
+            counts["rejected", row.reason, ""] += 1
+        else:
+            counts[row.task, row.split, row.source_language] += 1
+    lines = [f"{options.corpus}: {sum(counts.values()):,} rows, into {options.shards} shards"]
+    for kind, group in sorted({(kind, group) for kind, group, _ in counts}):
+        languages = {lang: n for (k, g, lang), n in counts.items() if (k, g) == (kind, group)}
+        each = " ".join(f"{language}:{n:,}" for language, n in languages.items() if language)
+        lines.append(f"  {kind:<10} {group:<6} {sum(languages.values()):>9,}  {each}")
+    codebook = options.codebook or (
+        f"fitted, k = {options.codebook_size}, on {options.codebook_utterances:,} recordings"
+    )
+    lines += [f"  speech encoder {options.speech_encoder}, codebook {codebook}"]
+    lines += [f"  would write {options.output}"]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,97 @@
+"""The unit of work: a slice of the corpus that is read, tokenized and written in one go.
+
+A row's shard follows from the hash of its id, so that the same row always lands in the same shard,
+rows with the same id meet there, and a finished shard can be skipped when a run is resumed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from pipelines.pairs import Pair
+from pipelines.rejects import Reject
+from pipelines.utterance import LANGUAGES, SPLITS, Utterance
+
+Row = Utterance | Pair | Reject
+
+
+@dataclass(eq=False)
+class Shard:
+    """Some rows of a corpus on their way to audio tokens.
+
+    Args:
+        index: which shard.
+        utterances: the recordings not rejected so far.
+        pairs: text–text pairs that need no tokenization.
+        rejects: what was set aside so far.
+        arrays: parallel to `utterances`: waveforms after decoding (float32 `[samples]`), then
+            features (float32 `[frames, dim]`), then audio tokens (int16 `[frames]`).
+        seconds: parallel to `utterances`, the duration of each sound.
+    """
+
+    index: int
+    utterances: list[Utterance] = field(default_factory=list)
+    pairs: list[Pair] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+    arrays: list[np.ndarray] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        """How many rows of the corpus it stands for."""
+        return len(self.utterances) + len(self.pairs) + len(self.rejects)
+
+
+def shard_index(row_id: str, count: int) -> int:
+    """Which of `count` shards a row belongs to."""
+    digest = hashlib.sha256(row_id.encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:8], "big") % count
+
+
+def validate(index: int, rows: Iterable[tuple[int, Row]]) -> Shard:
+    """Sorts the rows of one shard into good ones and rejects.
+
+    Args:
+        index: which shard.
+        rows: each with its place in the corpus. Of rows with the same id the first is kept.
+    """
+    shard = Shard(index)
+    seen: set[str] = set()
+    for _, row in sorted(rows, key=lambda numbered: numbered[0]):
+        if isinstance(row, Reject):
+            shard.rejects.append(row)
+            continue
+        problem = _problem(row, seen)
+        seen.add(row.id)
+        if problem is not None:
+            uri = row.audio
+            shard.rejects.append(Reject(row.id, uri, "validate", *problem))
+        elif isinstance(row, Pair):
+            shard.pairs.append(row)
+        else:
+            transcript = unicodedata.normalize("NFC", row.transcript.strip())
+            shard.utterances.append(replace(row, transcript=transcript))
+    return shard
+
+
+def _problem(row: Utterance | Pair, seen: set[str]) -> tuple[str, str] | None:
+    """Why a row can't be used: a reason and a sentence; None if it can."""
+    if row.id in seen:
+        return "duplicate-id", f"another row has the id {row.id!r}; the first one is kept"
+    if isinstance(row, Pair):
+        languages, text = [row.source_language, row.target_language], row.target_text
+    else:
+        languages, text = [row.language], row.transcript
+    for language in languages:
+        if language not in LANGUAGES:
+            return "unknown-language", f"{language!r} is not in pipelines.utterance.LANGUAGES"
+    if row.split not in SPLITS:
+        return "unknown-split", f"{row.split!r} is none of {', '.join(SPLITS)}"
+    if not text.strip():
+        return "empty-transcript", "the transcript has no characters but white space"
+    return None

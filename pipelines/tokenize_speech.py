@@ -1,0 +1,256 @@
+"""Speech to audio tokens in Beam: read, group into shards, decode, encode, assign, write."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from pipelines import (
+    quiet,  # noqa: F401  (before Beam)
+    storage,
+)
+from pipelines.codebook import Codebook
+from pipelines.pairs import Pair, shard_name, write_shard
+from pipelines.rejects import Reject, Rejected
+from pipelines.shard import Row, Shard, shard_index, validate
+from pipelines.utterance import SPLITS
+
+import apache_beam as beam  # isort: skip
+from apache_beam.ml.inference.base import ModelHandler, RunInference  # isort: skip
+
+SAMPLE_RATE = 16_000
+
+
+@dataclasses.dataclass
+class ReadCorpus(beam.PTransform):
+    """The rows of a corpus, numbered in its order: `(number, Utterance | Pair | Reject)`.
+
+    Args:
+        corpus: anything with a `rows()` generator that can be pickled.
+        limit: stop after so many rows; None for all.
+    """
+
+    corpus: Any
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, pbegin: Any) -> Any:
+        """Reads in a worker, so that a big manifest never passes through the launcher."""
+        limit = self.limit
+
+        def rows(corpus: Any) -> Iterator[tuple[int, Row]]:
+            for number, row in enumerate(corpus.rows()):
+                if limit is not None and number >= limit:
+                    return
+                yield number, row
+
+        return pbegin | beam.Create([self.corpus]) | beam.FlatMap(rows)
+
+
+@dataclasses.dataclass
+class GroupIntoShards(beam.PTransform):
+    """Numbered rows to validated `Shard`s, `count` of them at most."""
+
+    count: int
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, rows: Any) -> Any:
+        """Groups by the hash of the id."""
+        count = self.count
+        return (
+            rows
+            | "KeyByShard" >> beam.Map(lambda row: (shard_index(row[1].id, count), row))
+            | beam.GroupByKey()
+            | "Validate" >> beam.MapTuple(validate)
+        )
+
+
+class DecodeAudio(beam.DoFn):
+    """A shard's audio references to waveforms, 16 kHz mono; what can't be decoded is a reject.
+
+    Args:
+        max_seconds: longer recordings are rejected.
+    """
+
+    def __init__(self, max_seconds: float) -> None:
+        self.max_seconds = max_seconds
+
+    def process(self, shard: Shard) -> Iterator[Shard]:
+        """Yields a new shard: a DoFn must not change its input."""
+        from pipelines.audio import load_audio_batch
+
+        decoded = load_audio_batch(
+            [u.audio for u in shard.utterances],
+            claimed_seconds=[u.seconds for u in shard.utterances],
+            max_seconds=self.max_seconds,
+        )
+        good = [not isinstance(d, Rejected) for d in decoded]
+        rejects = [
+            Reject(u.id, u.audio, "decode", d.reason, d.detail)
+            for u, d in zip(shard.utterances, decoded, strict=True)
+            if isinstance(d, Rejected)
+        ]
+        waveforms = [d for d in decoded if not isinstance(d, Rejected)]
+        yield dataclasses.replace(
+            shard,
+            utterances=[u for u, ok in zip(shard.utterances, good, strict=True) if ok],
+            rejects=shard.rejects + rejects,
+            arrays=waveforms,
+            seconds=[len(w) / SAMPLE_RATE for w in waveforms],
+        )
+
+
+class SpeechEncoderHandler(ModelHandler[Shard, Shard, Any]):
+    """Waveforms to speech-encoder features, for `RunInference`; one model per worker process.
+
+    Args:
+        name: what `pipelines.speech_encoder.load_speech_encoder` takes.
+
+    A shard is one element: its clips are sorted and batched by length inside the encoder, which
+    wastes less padding than batches made of whatever arrives together.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+    def load_model(self) -> Any:
+        """Loads the encoder once per process."""
+        from pipelines.speech_encoder import load_speech_encoder
+
+        return load_speech_encoder(self.name)
+
+    def run_inference(
+        self, batch: Sequence[Shard], model: Any, inference_args: dict[str, Any] | None = None
+    ) -> Iterable[Shard]:
+        """Encodes each shard of the batch."""
+        return [dataclasses.replace(s, arrays=model.encode(s.arrays)) for s in batch]
+
+    def batch_elements_kwargs(self) -> dict[str, Any]:
+        """One shard at a time."""
+        return {"min_batch_size": 1, "max_batch_size": 1}
+
+
+def encode_speech(name: str) -> Any:
+    """The `RunInference` step that turns a shard's waveforms into features."""
+    return RunInference(SpeechEncoderHandler(name))
+
+
+class AssignTokens(beam.DoFn):
+    """Features to audio tokens, by the nearest centroid of a saved codebook.
+
+    Args:
+        folder: where `Codebook.save` wrote it.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.folder = folder
+
+    def setup(self) -> None:
+        """Loads the codebook once per worker."""
+        self.codebook = Codebook.load(self.folder)
+
+    def process(self, shard: Shard) -> Iterator[Shard]:
+        """Yields the shard with int16 tokens in its arrays."""
+        yield dataclasses.replace(shard, arrays=[self.codebook.assign(a) for a in shard.arrays])
+
+
+class WriteShard(beam.DoFn):
+    """A tokenized shard to TFRecords (one a split), rejects, and a summary that marks it finished.
+
+    Args:
+        folder: the output directory.
+        count: how many shards there are.
+        provenance: goes into every pair.
+    """
+
+    def __init__(self, folder: str, count: int, provenance: str) -> None:
+        self.folder = folder
+        self.count = count
+        self.provenance = provenance
+
+    def process(self, shard: Shard) -> Iterator[int]:
+        """Yields the index of the shard once it is on disk."""
+        pairs = shard.pairs + list(transcription_pairs(shard, self.provenance))
+        files = {}
+        for split in SPLITS:
+            chosen = [p for p in pairs if p.split == split]
+            if chosen:
+                name = shard_name(split, shard.index, self.count)
+                files[name] = storage.sha256(write_shard(storage.join(self.folder, name), chosen))
+        if shard.rejects:
+            name = f"rejects-{shard.index:05d}-of-{self.count:05d}.jsonl"
+            lines = [
+                json.dumps(dataclasses.asdict(r), ensure_ascii=False) + "\n" for r in shard.rejects
+            ]
+            data = "".join(lines).encode("utf-8", "backslashreplace")
+            storage.write_bytes(storage.join(self.folder, name), data)
+            files[name] = storage.sha256(data)
+        storage.write_json(finished_path(self.folder, shard.index), summarize(shard, pairs, files))
+        yield shard.index
+
+
+def transcription_pairs(shard: Shard, provenance: str) -> Iterator[Pair]:
+    """One `transcription` pair for each tokenized utterance."""
+    for utterance, tokens, seconds in zip(
+        shard.utterances, shard.arrays, shard.seconds, strict=True
+    ):
+        yield Pair(
+            id=utterance.id,
+            task="transcription",
+            source_tokens=tokens,
+            source_language=utterance.language,
+            target_text=utterance.transcript,
+            target_language=utterance.language,
+            sentence_id=utterance.sentence_id,
+            split=utterance.split,
+            audio=utterance.audio,
+            speaker=utterance.speaker,
+            seconds=seconds,
+            provenance=provenance,
+        )
+
+
+def summarize(shard: Shard, pairs: list[Pair], files: dict[str, str]) -> dict[str, Any]:
+    """What a finished shard holds: rows read, rejects by reason, and counts by task, split,
+    language: pairs, seconds of speech, audio tokens, characters of text."""
+    groups: dict[str, dict[str, float]] = {}
+    for pair in pairs:
+        key = f"{pair.task}/{pair.split}/{pair.source_language}"
+        group = groups.setdefault(key, {"pairs": 0, "seconds": 0.0, "tokens": 0, "characters": 0})
+        group["pairs"] += 1
+        group["seconds"] += pair.seconds
+        group["tokens"] += len(pair.source_tokens)
+        group["characters"] += len(pair.target_text)
+    return {
+        "shard": shard.index,
+        "rows": shard.rows,
+        "rejects": dict(sorted(Counter(r.reason for r in shard.rejects).items())),
+        "groups": dict(sorted(groups.items())),
+        "files": files,
+        "finished": time.time(),
+    }
+
+
+def finished_path(folder: str, index: int) -> str:
+    """The summary that marks a shard finished."""
+    return storage.join(folder, "finished", f"{index:05d}.json")
+
+
+def sample_frames(features: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """At most `count` of one utterance's frames, chosen by the seed, in their order."""
+    if len(features) <= count:
+        return features
+    chosen = np.random.default_rng(seed).choice(len(features), count, replace=False)
+    sampled: np.ndarray = features[np.sort(chosen)]
+    return sampled
