@@ -12,7 +12,7 @@ import pytest
 from pipelines import audio
 from pipelines.audio import decode_audio, load_audio, load_audio_batch
 from pipelines.rejects import Rejected
-from pipelines.synthesis import Speech, espeak_uri
+from pipelines.synthesis import Speech, espeak_uri, shared_synthesizer
 from tests.pipelines.sounds import (
     encoded,
     mp3_without_length,
@@ -298,8 +298,21 @@ def test_a_batch_keeps_its_order_and_its_rejects(tmp_path):
         assert isinstance(sound, np.ndarray) and sound.dtype == np.float32
         assert 0.4 < len(sound) / 16_000 < 2.0
         assert 0.05 < np.abs(sound).max() <= 1.0
+    # What the traceback of a reject holds is held as long as the reject is.
     assert fourth.__traceback__ is None
     assert pickle.loads(pickle.dumps(fourth)).detail == fourth.detail
+
+
+def test_a_spoken_reference_is_as_loud_as_it_was_spoken():
+    speech = Speech("good morning", "en")
+    (samples,) = shared_synthesizer().speak([speech])
+
+    sound = load_audio(espeak_uri(speech))
+
+    assert isinstance(samples, np.ndarray)
+    loudness = np.sqrt(np.mean((samples / 32768) ** 2))
+    assert np.sqrt(np.mean(sound**2)) == pytest.approx(loudness, rel=0.05)
+    assert len(sound) / 16_000 == pytest.approx(len(samples) / 22_050, abs=1e-3)
 
 
 def test_each_reference_of_a_batch_has_its_own_claim(tmp_path):

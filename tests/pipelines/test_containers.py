@@ -70,6 +70,29 @@ def test_a_hole_in_an_mp3_is_noticed():
     assert reason(data[:3000] + bytes(1000) + data[4000:]) == "truncated-audio"
 
 
+def test_a_hole_in_an_mp3_without_a_length_is_noticed():
+    data = mp3_without_length(voice(3.0))
+
+    with pytest.raises(Rejected, match="hold no MP3 frame"):
+        whole(data[:3000] + bytes(1000) + data[4000:])
+
+
+def test_bytes_that_only_look_like_an_mp3_frame_are_no_mp3():
+    frame = encoded(voice(1.0), form="MP3")[:4]
+
+    with pytest.raises(Rejected, match="not-audio: begins like an MP3 frame, but no frame follows"):
+        whole(frame + b"text " * 1000)
+
+
+def test_a_flac_cut_between_two_frames_is_noticed():
+    data = encoded(voice(3.0), form="FLAC")
+    # A frame's first 15 bits, then a fixed block size (RFC 9639, section 9.1).
+    middle = data.index(b"\xff\xf8", len(data) // 2)
+
+    with pytest.raises(Rejected, match=r"1\.54 s of sound, its header promises 3\.00 s"):
+        decode_audio(data[:middle])
+
+
 def test_an_ogg_without_its_last_page_is_cut():
     data = encoded(voice(3.0), form="OGG")
     last = data.rindex(b"OggS")
@@ -86,6 +109,13 @@ def test_a_wav_chunk_before_the_sound_is_passed_over():
 
     assert whole(odd) == odd
     assert reason(odd[:-1]) == "truncated-audio"
+
+
+def test_the_64_bit_size_of_a_large_wav_is_read():
+    data = encoded(voice(1.0), form="RF64")
+
+    assert whole(data) == data
+    assert reason(data[:-1000]) == "truncated-audio"
 
 
 def test_a_wav_without_a_sound_chunk_is_cut():

@@ -63,7 +63,7 @@ FULL = Utterance(
         (
             "m.tsv",
             "id\taudio\tlanguage\ttranscript\tsentence_id\tsplit\tspeaker\tseconds\n"
-            "u1\tclips/../clips/a.wav\tde\tGuten Morgen, Ömer!\ts1\tdev\tanna\t1.5\n",
+            "u1 \tclips/../clips/a.wav\t de \tGuten Morgen, Ömer!\ts1\tdev\tanna\t1.5\n",
         ),
     ],
 )

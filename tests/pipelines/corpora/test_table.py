@@ -81,6 +81,16 @@ def test_an_unclosed_quote_before_a_thousand_rows_costs_that_row_alone(tmp_path)
     ]
 
 
+def test_a_quote_that_is_closed_in_the_wrong_place_costs_the_rows_it_spoils(tmp_path):
+    content = b'a,b\n"open,1\nx",2,3\ny,4\n'
+
+    assert rows(tmp_path / "t.csv", content) == [
+        (2, "invalid-row"),
+        (3, "invalid-row"),
+        (4, {"a": "y", "b": "4"}),
+    ]
+
+
 def test_a_bad_csv_row_costs_that_row_alone(tmp_path):
     content = b'a,b\ncaf\xe9,1\nonly\n1,2,3\n"x"y,2\n\0,2\n"caf\xe9\nnoir",3\nz,\n'
 
