@@ -132,12 +132,9 @@ class Synthesizer:
     def _speak_one(self, speech: Speech) -> Samples | Rejected:
         if (refusal := _refusal(speech)) is not None:
             return refusal
-        # A process may have been killed for reasons of its own: once more in another.
-        for _ in range(2):
-            try:
-                server = self._idle.pop()
-            except IndexError:
-                server = _Server()
+        # A process may have been killed for reasons of its own: once more in a new one.
+        for attempt in range(2):
+            server = self._idle_server() if attempt == 0 else _Server()
             try:
                 status, body = server.ask(_request(speech), self._seconds)
             except EOFError:
@@ -153,6 +150,12 @@ class Synthesizer:
                 self._idle.append(server)
                 return _result(speech, status, body)
         return Rejected("synthesis-failed", "eSpeak's process ended twice before it had answered")
+
+    def _idle_server(self) -> _Server:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return _Server()
 
     def close(self) -> None:
         """Ends the servers, after what they are speaking; the next `speak` starts others."""

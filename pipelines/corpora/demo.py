@@ -67,8 +67,8 @@ class DemoCorpus:
             split = sentences[sentence]
             for language in SEEN if split == "train" else LANGUAGES:
                 text = names()[sentence][language]
+                draw = _stable("speaker", f"{sentence}|{language}")
                 for take in range(self.voices_per_sentence if split == "train" else 1):
-                    draw = _stable("speaker", f"{sentence}|{language}")
                     speaker = demo_speech.draw_speaker(split, draw, take)
                     yield Utterance(
                         id=f"demo-{language}-{split}-{number:05d}-{take}",
