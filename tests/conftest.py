@@ -1,0 +1,25 @@
+"""Fixtures that cost seconds, made once for all tests."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+from pipelines import quiet  # noqa: E402, F401  (before TensorFlow)
+from pipelines.output_dir import OutputDir  # noqa: E402
+from tests import tiny  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> OutputDir:
+    """A complete directory of pairs; don't write into it."""
+    return tiny.tiny_data(str(tmp_path_factory.mktemp("tiny") / "data"))
+
+
+@pytest.fixture(scope="session")
+def tiny_preset(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An untrained preset; don't write into it."""
+    return tiny.tiny_preset(str(tmp_path_factory.mktemp("tiny") / "preset"))
