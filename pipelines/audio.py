@@ -134,7 +134,7 @@ def decode_audio(
     """`load_audio` of a file's bytes.
 
     Args:
-        data: the whole file: WAV, FLAC, OGG (Vorbis, Opus, FLAC) or MP3, at 4 to 768 kHz.
+        data: the whole file: WAV, FLAC, OGG (Vorbis or Opus) or MP3, at 4 to 768 kHz.
         claimed_seconds: as in `load_audio`.
         min_seconds: as in `load_audio`.
         max_seconds: as in `load_audio`.
