@@ -189,9 +189,10 @@ def shared_synthesizer() -> Synthesizer:
     pid = os.getpid()
     if pid not in _shared:
         # A forked process inherits its parent's, whose pipes it must not use.
-        _shared.clear()
-        _shared[pid] = Synthesizer()
-        atexit.register(_shared[pid].close)
+        for other in set(_shared) - {pid}:
+            del _shared[other]
+        # Two threads may come here at once; a synthesizer costs nothing before it speaks.
+        atexit.register(_shared.setdefault(pid, Synthesizer()).close)
     return _shared[pid]
 
 
