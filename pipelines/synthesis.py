@@ -190,7 +190,7 @@ def shared_synthesizer() -> Synthesizer:
     if pid not in _shared:
         # A forked process inherits its parent's, whose pipes it must not use.
         for other in set(_shared) - {pid}:
-            del _shared[other]
+            _shared.pop(other, None)
         # Two threads may come here at once; a synthesizer costs nothing before it speaks.
         atexit.register(_shared.setdefault(pid, Synthesizer()).close)
     return _shared[pid]
