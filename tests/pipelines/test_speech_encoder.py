@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipelines import speech_encoder
+from pipelines.speech_encoder import (
+    BATCH_SAMPLES,
+    LADDER,
+    TAIL_SAMPLES,
+    SpeechEncoder,
+    batches,
+    frame_count,
+    load_speech_encoder,
+)
+
+
+@pytest.fixture(scope="module")
+def whisper_encoder() -> SpeechEncoder:
+    return load_speech_encoder("whisper_base@1")
+
+
+@pytest.fixture(scope="module")
+def mfcc_encoder() -> SpeechEncoder:
+    return load_speech_encoder("mfcc")
+
+
+@pytest.fixture(params=["whisper_base@1", "mfcc"])
+def encoder(
+    request: pytest.FixtureRequest, whisper_encoder: SpeechEncoder, mfcc_encoder: SpeechEncoder
+) -> SpeechEncoder:
+    return mfcc_encoder if request.param == "mfcc" else whisper_encoder
+
+
+def speech(samples: int, seed: int = 0) -> np.ndarray:
+    noise = np.random.default_rng(seed).normal(0, 0.1, samples)
+    syllables = 1 + np.sin(2 * np.pi * 4 * np.arange(samples) / 16_000)
+    return (noise * syllables).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("samples", "frames"),
+    [(1, 1), (640, 1), (641, 2), (16_000, 25), (17_600, 28), (480_000, 750), (480_001, 751)],
+)
+def test_a_clip_has_one_frame_for_each_40_ms_begun(samples: int, frames: int) -> None:
+    assert frame_count(samples) == frames
+
+
+def test_features_come_in_the_order_of_the_clips_and_as_long_as_they_are(
+    encoder: SpeechEncoder,
+) -> None:
+    lengths = [20_000, 1, 9_000, 20_001, 480_001, 640]
+    clips = [speech(length, seed) for seed, length in enumerate(lengths)]
+    together = encoder.encode(clips)
+    assert [f.shape for f in together] == [
+        (frames, encoder.card["dim"]) for frames in (32, 1, 15, 32, 751, 1)
+    ]
+    assert {f.dtype for f in together} == {np.dtype(np.float32)}
+    for clip, features in zip(clips, together, strict=True):
+        np.testing.assert_allclose(encoder.encode([clip])[0], features, atol=1e-4)
+
+
+def test_the_same_clips_give_the_same_bytes(encoder: SpeechEncoder) -> None:
+    clips = [speech(5_000 + 700 * i, i) for i in range(20)]
+    first, second = encoder.encode(clips), encoder.encode(clips)
+    assert [f.tobytes() for f in first] == [f.tobytes() for f in second]
+
+
+def test_a_long_clip_is_its_windows_of_30_seconds_side_by_side(encoder: SpeechEncoder) -> None:
+    clip = speech(2 * 480_000 + 8_000)
+    windows = encoder.encode([clip[:480_000], clip[480_000:960_000], clip[960_000:]])
+    np.testing.assert_allclose(encoder.encode([clip])[0], np.concatenate(windows), atol=1e-4)
+
+
+def test_nothing_is_encoded_out_of_nothing(encoder: SpeechEncoder) -> None:
+    assert encoder.encode([]) == []
+    with pytest.raises(ValueError, match="clip 1 has shape"):
+        encoder.encode([speech(100), speech(0)])
+    with pytest.raises(ValueError, match="clip 0 has shape"):
+        encoder.encode([speech(100)[None]])
+
+
+def test_a_saved_graph_encodes_as_encode_does(encoder: SpeechEncoder, tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.speech_encoder = encoder.model
+    module.serve = tf.function(
+        encoder.encode_graph, input_signature=[tf.TensorSpec([None, None], tf.float32)]
+    )
+    tf.saved_model.save(module, str(tmp_path))
+    loaded = tf.saved_model.load(str(tmp_path))
+    for length in (17_000, 480_000, 500_000):
+        clip = speech(length)
+        expected = encoder.encode([clip])[0]
+        np.testing.assert_allclose(loaded.serve(clip[None])[0], expected, atol=1e-4)
+
+
+def test_the_graph_encodes_each_row_of_a_batch(encoder: SpeechEncoder) -> None:
+    rows = np.stack([speech(490_000, seed) for seed in (1, 2)])
+    for row, features in zip(rows, encoder.encode_graph(rows).numpy(), strict=True):
+        np.testing.assert_allclose(features, encoder.encode([row])[0], atol=1e-4)
+
+
+def test_batches_hold_every_window_once_and_stay_within_bounds() -> None:
+    lengths = np.random.default_rng(0).integers(1, 480_001, 500).tolist() + [20_000] * 200
+    seen: list[int] = []
+    for members, rung in batches(lengths):
+        assert len(members) * rung <= BATCH_SAMPLES
+        assert rung in LADDER
+        for index in members:
+            wanted = min(lengths[index] + TAIL_SAMPLES, 480_000)
+            assert wanted <= rung <= max(wanted * 1.06, wanted + 640)
+        seen += members
+    assert sorted(seen) == list(range(700))
+
+
+def test_the_ladder_rises_to_30_seconds_in_whole_frames() -> None:
+    assert LADDER[-1] == 480_000
+    assert (np.diff(LADDER) > 0).all()
+    assert (LADDER % 640 == 0).all()
+
+
+def test_the_card_says_what_the_features_are(
+    whisper_encoder: SpeechEncoder, mfcc_encoder: SpeechEncoder
+) -> None:
+    assert whisper_encoder.card == {
+        "name": "whisper_base",
+        "layer": 1,
+        "frames_per_second": 25,
+        "dim": 512,
+        "sha256": whisper_encoder.card["sha256"],
+    }
+    assert len(whisper_encoder.card["sha256"]) == 64
+    assert mfcc_encoder.card == {
+        "name": "mfcc",
+        "layer": 0,
+        "frames_per_second": 25,
+        "dim": 39,
+        "sha256": "",
+    }
+
+
+def test_louder_speech_changes_only_the_first_cepstral_coefficient(
+    mfcc_encoder: SpeechEncoder,
+) -> None:
+    clip = speech(16_000)
+    quiet, loud = mfcc_encoder.encode([clip, 2 * clip])
+    assert (loud[:, 0] > quiet[:, 0] + 0.1).all()
+    np.testing.assert_allclose(loud[:, 1:], quiet[:, 1:], atol=1e-4)
+
+
+def test_the_differences_of_a_steady_sound_vanish_away_from_its_ends(
+    mfcc_encoder: SpeechEncoder,
+) -> None:
+    tone = np.sin(2 * np.pi * 500 * np.arange(32_000) / 16_000).astype(np.float32)
+    (frames,) = mfcc_encoder.encode([tone])
+    assert np.abs(frames[5:45, 13:]).max() < 1e-3
+    assert np.abs(frames[-1, 13:26]).max() > 0.01
+
+
+@pytest.mark.parametrize("name", ["whisper", "whisper_base", "whisper_base@", "usm@3", "MFCC", ""])
+def test_an_unknown_name_is_answered_with_the_known_ones(name: str) -> None:
+    with pytest.raises(ValueError, match="whisper_base@1 … whisper_base@6"):
+        load_speech_encoder(name)
+
+
+def test_mfcc_needs_no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipelines.whisper.WHEEL_PARTS", ("no_such_wheel",))
+    assert load_speech_encoder("mfcc").encode([speech(1_000)])[0].shape == (2, 39)
+    with pytest.raises(ModuleNotFoundError, match="babelear"):
+        speech_encoder.load_speech_encoder("whisper_base@1")
