@@ -27,6 +27,8 @@ PREFIX_LENGTH = 2
 NORMALIZATIONS = ("romanize", "casefold")
 # The highest code point that anyascii has a spelling for lies below this.
 CODE_POINTS = 0x20000
+# anyascii drops these letters, which carry most of the vowels that Arabic script writes at all.
+LONG_VOWELS = {"ا": "a", "أ": "a", "إ": "i", "آ": "a", "ٱ": "a", "ى": "a", "ع": "a"}
 
 
 @dataclass(frozen=True)
@@ -132,16 +134,12 @@ class Vocabulary:
 
     @cached_property
     def _romanized(self) -> Any:
-        """The Latin spelling of every code point, as ragged bytes int32 `[CODE_POINTS, (bytes)]`.
-
-        A space is not given to single CJK characters: their neighbours' spellings are capitalized
-        apart by anyascii, and lower-cased here.
-        """
+        """The Latin spelling of every code point: ragged int32 `[CODE_POINTS, (bytes)]`."""
         import tensorflow as tf
         from anyascii import anyascii
 
         points = (chr(p) if _is_scalar(p) else "" for p in range(CODE_POINTS))
-        spelled = [anyascii(point).lower().encode() for point in points]
+        spelled = [(LONG_VOWELS.get(p) or anyascii(p)).lower().encode() for p in points]
         values = np.frombuffer(b"".join(spelled), np.uint8).astype(np.int32)
         lengths = np.array([len(s) for s in spelled], np.int64)
         # Built outside any graph, so that every graph can hold it as a constant.

