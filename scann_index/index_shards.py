@@ -1,0 +1,204 @@
+"""Rows to index shards, in Beam: plan, group, embed, write, measure.
+
+An index shard is the unit of work. It is embedded and written in one go and then marked finished,
+so that a run that was interrupted goes on with the next one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from pipelines import (
+    quiet,  # noqa: F401  (before Beam)
+    storage,
+)
+from scann_index.bundle import TREE, IndexShard, ShardCard, shard_name, write_shard
+from scann_index.embed import Embedded, PresetHandler
+from scann_index.engine import recall_at_10
+from scann_index.row import Row, unique
+
+import apache_beam as beam  # isort: skip
+from apache_beam.ml.inference.base import KeyedModelHandler, RunInference  # isort: skip
+
+RECALL_QUERIES = 200
+QUERY_SHARDS = 4
+SEARCHED_SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)
+"""Shares of a tree's leaves that are tried until the recall is enough."""
+
+
+@dataclasses.dataclass
+class CountRows(beam.PTransform):
+    """How many rows of different content each modality and language has, written as JSON.
+
+    Args:
+        path: where to write it: `{"text/en": 380, …}`.
+    """
+
+    path: str
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, rows: Any) -> Any:
+        """Counts hashes, so that no row travels."""
+        path = self.path
+
+        def write(counts: list[tuple[str, int]]) -> None:
+            storage.write_json(path, dict(sorted(counts)))
+
+        return (
+            rows
+            | "Content" >> beam.Map(lambda row: (f"{row.modality}/{row.language}", row.content))
+            | beam.Distinct()
+            | "Group" >> beam.Keys()
+            | beam.combiners.Count.PerElement()
+            | beam.combiners.ToList()
+            | "WriteCounts" >> beam.Map(write)
+        )
+
+
+def parts_of(counts: Mapping[str, int], shard_rows: int) -> dict[str, int]:
+    """Into how many shards each `modality/language` goes, of about `shard_rows` rows at most."""
+    return {group: -(-rows // shard_rows) for group, rows in counts.items()}
+
+
+def names_of(parts: Mapping[str, int]) -> list[str]:
+    """The names of all shards."""
+    names = []
+    for group, count in parts.items():
+        modality, language = group.split("/")
+        names += [shard_name(modality, language, part, count) for part in range(count)]
+    return names
+
+
+def shard_of(row: Row, parts: Mapping[str, int]) -> str:
+    """The shard a row belongs to, by the hash of its content: equal contents meet there."""
+    count = parts[f"{row.modality}/{row.language}"]
+    return shard_name(row.modality, row.language, int(row.content[:16], 16) % count, count)
+
+
+def finished_path(folder: str, name: str) -> str:
+    """The card that marks a shard as written."""
+    return storage.join(folder, "finished", f"{name}.json")
+
+
+def measured_path(folder: str, name: str) -> str:
+    """The card with the recall added."""
+    return storage.join(folder, "measured", f"{name}.json")
+
+
+@dataclasses.dataclass
+class WriteIndexShards(beam.PTransform):
+    """Rows to the files of those index shards that are not finished; yields their names.
+
+    Args:
+        folder: the bundle.
+        parts: see `parts_of`.
+        preset: folder of the model.
+        digest: its `preset_digest`.
+        exact_below: a shard with fewer rows gets no tree.
+    """
+
+    folder: str
+    parts: Mapping[str, int]
+    preset: str
+    digest: str
+    exact_below: int
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, rows: Any) -> Any:
+        """Drops finished shards before anything is grouped or embedded."""
+        names = names_of(self.parts)
+        left = {n for n in names if not storage.exists(finished_path(self.folder, n))}
+        parts = dict(self.parts)
+        handler = KeyedModelHandler(PresetHandler(self.preset, self.digest))
+        return (
+            rows
+            | "KeyByShard" >> beam.Map(lambda row: (shard_of(row, parts), row))
+            | "SkipFinished" >> beam.Filter(lambda keyed: keyed[0] in left)
+            | beam.GroupByKey()
+            | "Unique" >> beam.MapTuple(lambda name, group: (name, unique(list(group))))
+            | beam.Reshuffle()
+            | "Embed" >> RunInference(handler)
+            | "WriteShard" >> beam.MapTuple(self._write)
+        )
+
+    def _write(self, name: str, embedded: Embedded) -> str:
+        started = time.time()
+        card = write_shard(
+            self.folder, name, embedded.rows, embedded.vectors, exact_below=self.exact_below
+        )
+        record = {
+            "card": dataclasses.asdict(card),
+            "dim": embedded.vectors.shape[1],
+            "build_seconds": time.time() - started,
+        }
+        storage.write_json(finished_path(self.folder, name), record)
+        return name
+
+
+class MeasureRecall(beam.DoFn):
+    """Names of written shards to cards with the recall they reach, and the leaves that takes.
+
+    Args:
+        folder: the bundle.
+        names: of all its shards.
+        target: the recall@10 for which as many leaves of a tree are searched as it takes.
+    """
+
+    def __init__(self, folder: str, names: Iterable[str], target: float) -> None:
+        self.folder = folder
+        self.names = sorted(names)
+        self.target = target
+
+    def process(self, name: str) -> Iterator[str]:
+        """Yields the name once the measured card is written."""
+        shard = self._shard(name)
+        own, queries, source = self._queries(shard)
+        card = shard.card
+        for share in SEARCHED_SHARES if card.engine == TREE else (1,):
+            if card.engine == TREE:
+                card = dataclasses.replace(card, leaves_searched=max(1, round(card.leaves * share)))
+                shard.engine.leaves_searched = card.leaves_searched
+            recall = recall_at_10(shard.engine, shard.vectors, queries, own)
+            if recall >= self.target:
+                break
+        card = dataclasses.replace(card, recall_at_10=recall, recall_queries=source)
+        storage.write_json(measured_path(self.folder, name), dataclasses.asdict(card))
+        yield name
+
+    def _shard(self, name: str) -> IndexShard:
+        record = storage.read_json(finished_path(self.folder, name))
+        return IndexShard(self.folder, ShardCard(**record["card"]), record["dim"])
+
+    def _queries(self, shard: IndexShard) -> tuple[np.ndarray | None, np.ndarray, str]:
+        """Vectors to measure with: rows of other shards, of the other modality if there is one.
+
+        That is what an index is asked: a query lies farther from the rows than they from each
+        other, and measured with its own rows a tree looks better than it is. A shard that is alone
+        is measured with its own rows all the same, each left out of its own answer.
+        """
+        others = [name for name in self.names if name != shard.name]
+        crossing = [name for name in others if not name.startswith(shard.modality)]
+        rng = np.random.default_rng(zlib.crc32(shard.name.encode()))
+        candidates = crossing or others
+        if not candidates:
+            own = np.sort(rng.choice(len(shard), min(RECALL_QUERIES, len(shard)), replace=False))
+            return own, shard.vectors[own], f"{len(own)} of its own"
+        count = min(QUERY_SHARDS, len(candidates))
+        chosen = sorted(rng.choice(candidates, count, replace=False).tolist())
+        samples = []
+        for name in chosen:
+            vectors = self._shard(name).vectors
+            size = min(RECALL_QUERIES // count, len(vectors))
+            samples.append(vectors[np.sort(rng.choice(len(vectors), size, replace=False))])
+        queries = np.concatenate(samples)
+        return None, queries, f"{len(queries)} of {' '.join(chosen)}"
