@@ -1,0 +1,263 @@
+"""An evaluation as one HTML page that needs no network: numbers, charts and sound in a single file.
+
+Whatever comes from data goes through `Markup.format`, which escapes it, and the page's own policy
+forbids any script but the one written here.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import resources
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from pipelines.output_dir import VERSION, OutputDir
+from pipelines.utterance import LANGUAGES
+from scann_index import charts, playable, provenance
+from scann_index.charts import percent
+from scann_index.results import GROUPS, TASKS, approximate, by_recall
+from scann_index.retrieval import POOL
+
+_EXPLAINED = {
+    "seen": "their speech was in the training data",
+    "unseen_seen_script": "none of their speech was, but their script was",
+    "unseen": "none of their speech was",
+}
+
+
+def render(
+    report: Mapping[str, Any],
+    *,
+    examples: Mapping[str, Sequence[Mapping[str, Any]]],
+    data: OutputDir,
+    run: OutputDir | None,
+    stages: Mapping[str, Mapping[str, Any]],
+) -> str:
+    """The page.
+
+    Args:
+        report: what `report.json` holds.
+        examples: of each language, as `scann_index.scoring.choose_examples` gives them.
+        data: the prepared pairs: corpus, codebook, rejects.
+        run: the training run, for its curves and options; None if it isn't known.
+        stages: `stats.json` of each stage by its name, in their order.
+    """
+    script = _asset("report.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    headline, lead = _headline(report)
+    page = Markup(_asset("page.html")).format(
+        version=VERSION,
+        title=f"Babelear: {headline}",
+        script_hash=f"sha256-{digest}",
+        css=Markup(_asset("report.css")),
+        script=Markup(script),
+        headline=headline,
+        lead=lead,
+        means=_join(_mean_card(report, group) for group in GROUPS),
+        bars=charts.recall_bars(report["languages"]),
+        table=_score_table(report),
+        gallery=playable.gallery(report["languages"], examples),
+        training=provenance.training(run, data),
+        data=provenance.corpus(data) + provenance.rejects(data),
+        made=provenance.cost(stages) + provenance.settings(report, data, run),
+        definitions=_definitions(report),
+    )
+    return str(page)
+
+
+def _asset(name: str) -> str:
+    return (resources.files("scann_index") / "report_assets" / name).read_text("utf-8")
+
+
+def _join(parts: Iterator[Markup] | Sequence[Markup]) -> Markup:
+    return Markup("").join(parts)
+
+
+def _headline(report: Mapping[str, Any]) -> tuple[str, Markup]:
+    scored = [s for lang in report["languages"].values() if (s := lang["speech_to_text"])]
+    if not scored:
+        return "No language has speech and text to compare", Markup("")
+    sizes = sorted({s["pool"] for s in scored})
+    pool = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
+    chance = float(np.mean([s["chance"] for s in scored]))
+    parts = []
+    for group, phrase in (
+        ("seen", "it was trained on the speech of"),
+        ("unseen", "whose speech it never heard"),
+    ):
+        if mean := report["means"][group]["speech_to_text"]:
+            count = mean["language_count"]
+            parts.append(
+                Markup("<b>{}%</b> of the time in the {} {} {}").format(
+                    percent(mean["recall_at_1"]),
+                    count,
+                    "language" if count == 1 else "languages",
+                    phrase,
+                )
+            )
+    lead = Markup(
+        "Somebody speaks a sentence, and the model must find it among {} written ones. The right "
+        "one comes first {}. Guessing would be right {}% of the time."
+    ).format(pool, Markup(", and ").join(parts), percent(chance, 2))
+    return f"How well speech finds its text in {len(scored)} languages", lead
+
+
+_CARD = Markup(
+    '<section class="mean {kind}"><h3>{title}</h3><p class="big">{one}<small>%</small></p>'
+    '<p class="range">recall@1, 95% interval {low} to {high}</p>'
+    '<svg width="100%" height="8" aria-hidden="true"><rect class="track" width="100%" height="8" '
+    'rx="4"/><rect class="narrow" width="{one}%" height="8" rx="4"/></svg>'
+    "<p>top 5: <b>{five}%</b>, top 10: <b>{ten}%</b>. {count}: {why}.</p>"
+    '<p class="codes">{codes}</p></section>'
+)
+
+
+def _mean_card(report: Mapping[str, Any], group: str) -> Markup:
+    mean = report["means"][group]
+    scores = mean["speech_to_text"]
+    if not scores:
+        return Markup("")
+    low, high = scores["recall_at_1_interval"]
+    count = scores["language_count"]
+    return _CARD.format(
+        kind="seen" if group == "seen" else "unseen",
+        title=GROUPS[group].capitalize(),
+        one=percent(scores["recall_at_1"]),
+        low=percent(low),
+        high=percent(high),
+        five=percent(scores["recall_at_5"]),
+        ten=percent(scores["recall_at_10"]),
+        count=f"Mean of {count} languages" if count != 1 else "1 language",
+        why=_EXPLAINED[group],
+        codes=_join(
+            Markup('<span title="{}">{}</span> ').format(LANGUAGES[code].name, code)
+            for code in mean["languages"]
+        ),
+    )
+
+
+# A header, the task, the value's name, and whether more is better (None: not shaded).
+_COLUMNS: tuple[tuple[str, str, str, bool | None], ...] = (
+    ("queries", TASKS[0], "queries", None),
+    ("R@1", TASKS[0], "recall_at_1", True),
+    ("95% interval", TASKS[0], "recall_at_1_interval", None),
+    ("R@5", TASKS[0], "recall_at_5", True),
+    ("R@10", TASKS[0], "recall_at_10", True),
+    ("MRR", TASKS[0], "mean_reciprocal_rank", True),
+    ("WER", TASKS[0], "word_error_rate", False),
+    ("CER", TASKS[0], "character_error_rate", False),
+    ("R@1", TASKS[1], "recall_at_1", True),
+    ("MRR", TASKS[1], "mean_reciprocal_rank", True),
+    ("R@1", TASKS[2], "recall_at_1", True),
+    ("BLEU", TASKS[2], "bleu", True),
+    ("chrF", TASKS[2], "chrf", True),
+)
+
+
+def _score_table(report: Mapping[str, Any]) -> Markup:
+    spans = {task: sum(column[1] == task for column in _COLUMNS) for task in TASKS}
+    titles = {
+        "speech_to_text": "speech → text",
+        "text_to_speech": "text → speech",
+        "speech_to_english": "speech → English text",
+    }
+    head = _join(
+        Markup('<th colspan="{}" scope="colgroup">{}</th>').format(spans[task], titles[task])
+        for task in TASKS
+    )
+    second = _join(Markup('<th scope="col">{}</th>').format(column[0]) for column in _COLUMNS)
+    languages = report["languages"]
+    rows = [
+        _score_row(languages[code], languages[code]["name"], "seen" if seen else "unseen")
+        for seen in (True, False)
+        for code in by_recall(languages, seen=seen)
+    ]
+    means = [
+        _score_row(report["means"][group], f"Mean, {title}", "average")
+        for group, title in GROUPS.items()
+        if report["means"][group]["languages"]
+    ]
+    return Markup(
+        '<div class="scroll" tabindex="0" role="region" aria-label="All results"><table>'
+        '<thead><tr><th rowspan="2" scope="col">Language</th>{}</tr><tr>{}</tr></thead>'
+        "<tbody>{}</tbody><tfoot>{}</tfoot></table></div>"
+    ).format(head, second, _join(rows), _join(means))
+
+
+def _score_row(scored: Mapping[str, Any], name: str, kind: str) -> Markup:
+    cells = []
+    for _, task, value_name, more_is_better in _COLUMNS:
+        value = (scored[task] or {}).get(value_name)
+        if value is None:
+            cells.append(Markup('<td class="none">–</td>'))
+        elif value_name.endswith("_interval"):
+            cells.append(Markup('<td class="mute">{}–{}</td>').format(*map(percent, value)))
+        elif more_is_better is None:
+            cells.append(Markup('<td class="mute">{:,}</td>').format(value))
+        else:
+            share = value / 100 if value_name in ("bleu", "chrf") else value
+            heat = min(1.0, max(0.0, share if more_is_better else 1 - share))
+            cells.append(
+                Markup('<td style="--heat:{:.0f}%">{}</td>').format(100 * heat, percent(share))
+            )
+    return Markup('<tr class="{}"><th scope="row">{}</th>{}</tr>').format(kind, name, _join(cells))
+
+
+_TERMS = (
+    ("recall@k (R@k)", "the share of queries that have a right answer among the first k found."),
+    ("MRR", "mean reciprocal rank: the mean of 1 / rank of the best right answer."),
+    (
+        "WER, CER",
+        "word and character error rate of the text found first against what was said, as written "
+        "(no normalization). Languages written without spaces have no word error rate; only their "
+        "character error rate means something.",
+    ),
+    (
+        "95% interval",
+        "bootstrap over a language's queries, 2,000 resamples; that of a mean resamples each "
+        "language by itself and takes the set of languages as given.",
+    ),
+    ("seen, unseen", "whether speech of the language was in the training split."),
+    ("chance", "recall@1 of drawing an answer blindly."),
+)
+
+
+def _definitions(report: Mapping[str, Any]) -> Markup:
+    terms = [("the pool", f"{POOL} ({report['split']} split)."), *_TERMS]
+    translated = [s for e in report["languages"].values() if (s := e["speech_to_english"])]
+    if translated:
+        signatures = f"{translated[0]['bleu_signature']} and {translated[0]['chrf_signature']}"
+        terms.append(
+            (
+                "BLEU, chrF",
+                "of the English text found first against the English text of the sentence that "
+                f"was said: speech translation by retrieval. sacrebleu signatures: {signatures}.",
+            )
+        )
+    terms.append(("search", _search_note(report)))
+    return Markup("<dl>{}</dl>").format(
+        _join(Markup("<dt>{}</dt><dd>{}</dd>").format(*term) for term in terms)
+    )
+
+
+def _search_note(report: Mapping[str, Any]) -> str:
+    differing = approximate(report)
+    if not differing:
+        return (
+            "ScaNN; every rank agrees with exact comparison of the same vectors, so the numbers "
+            "are the model's."
+        )
+    parts = [
+        f"{report['languages'][code]['name']} {percent(scores['recall_at_1'])} "
+        f"(exact {percent(scores['exact_search']['recall_at_1'])})"
+        for code in differing
+        if (scores := report["languages"][code]["speech_to_text"]) and scores["exact_search"]
+    ]
+    return (
+        "ScaNN; some ranks differ from exact comparison of the same vectors, which report.json "
+        f"has as exact_search. Speech → text recall@1: {', '.join(parts) or 'the same'}."
+    )
