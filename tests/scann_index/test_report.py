@@ -1,0 +1,259 @@
+"""The page: one file, nothing loaded, nothing from the data taken for markup."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from pipelines import storage
+from scann_index import charts, playable, provenance
+from scann_index.charts import Line
+from scann_index.evaluate import EvaluateOptions, evaluate
+from scann_index.report import render
+from tests.scann_index import three_languages
+
+HOSTILE = '<script>alert("x")</script>\'"><img src=x onerror=alert(1)>'
+
+
+class Page(HTMLParser):
+    """Every element of a page with its attributes, its text, and whether its tags are balanced."""
+
+    VOID = frozenset({"meta", "rect", "line", "path", "img", "br", "link"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.texts: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+    def count(self, tag: str) -> int:
+        return sum(name == tag for name, _ in self.elements)
+
+
+@pytest.fixture(scope="module")
+def page_text(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = str(tmp_path_factory.mktemp("report"))
+    index, data, run = three_languages.make_all(folder)
+    output = f"{folder}/evaluation"
+    evaluate(EvaluateOptions(index=index, data=data.path, run=run.path, output=output))
+    return storage.read_bytes(f"{output}/report.html").decode("utf-8")
+
+
+@pytest.fixture(scope="module")
+def page(page_text: str) -> Page:
+    return Page(page_text)
+
+
+def example(text: str, *, audio: str = "nowhere.wav", name: str = "it-1") -> dict[str, Any]:
+    found = {"text": text, "english": text, "sentence_id": text, "score": 0.5, "right": False}
+    return {
+        "id": name,
+        "sentence_id": text,
+        "transcript": text,
+        "english": text,
+        "audio": audio,
+        "speaker": text,
+        "seconds": 0.5,
+        "rank": 2,
+        "top": [found],
+    }
+
+
+def language(recall: float, *, seen: bool = False) -> dict[str, Any]:
+    interval = [recall - 0.05, recall + 0.05]
+    scores = {"recall_at_1": recall, "recall_at_10": 0.9, "recall_at_1_interval": interval}
+    return {
+        "name": "Italian",
+        "family": "Romance",
+        "script": "Latn",
+        "seen": seen,
+        "pool": 4,
+        "speech_to_text": {**scores, "chance": 0.25, "pool": 4, "exact_search": None},
+        "text_to_speech": None,
+        "speech_to_english": None,
+    }
+
+
+def test_the_page_loads_nothing_and_its_tags_are_balanced(page, page_text):
+    assert page.open == []
+    for tag, attributes in page.elements:
+        for name in ("src", "href", "srcset", "data", "action", "poster", "xlink:href"):
+            if name in attributes:
+                assert attributes[name].startswith("data:"), (tag, attributes[name][:80])
+        assert tag not in ("link", "iframe", "object", "embed", "base", "form")
+    assert not re.search(r"https?://|url\(|@import", page_text)
+    assert len(page_text.encode("utf-8")) < 3_000_000
+
+
+def test_the_policy_allows_the_one_script_of_the_page_and_no_other(page, page_text):
+    (script,) = re.findall(r"<script>(.*?)</script>", page_text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policies = [a["content"] for _, a in page.elements if "http-equiv" in a]
+    assert policies == [
+        "default-src 'none'; media-src data:; img-src data:; style-src 'unsafe-inline'; "
+        f"script-src 'sha256-{digest}'"
+    ]
+    assert not any(name.startswith("on") for _, a in page.elements for name in a)
+
+
+def test_the_headline_says_what_was_found_and_what_chance_is(page):
+    text = " ".join("".join(page.texts).split())
+    assert "How well speech finds its text in 3 languages" in text
+    assert "must find it among 4 written ones" in text
+    assert "100.0% of the time in the 1 language it was trained on the speech of" in text
+    assert "37.5% of the time in the 2 languages whose speech it never heard" in text
+    assert "Guessing would be right 25.00% of the time" in text
+
+
+def test_every_language_has_a_bar_a_row_and_examples_to_play(page, page_text):
+    assert len(re.findall(r'<div class="bar (?:seen|unseen)"', page_text)) == 3
+    assert 'class="bar unseen" title="Italian (unseen): recall@1 50.0%, 95% interval' in page_text
+    players = [a["src"] for tag, a in page.elements if tag == "audio"]
+    # English: 3 hits. Italian: 2 hits and 2 misses. Chinese: 1 hit and 3 misses.
+    assert len(players) == 3 + 4 + 4
+    sound, rate = soundfile.read(io.BytesIO(base64.b64decode(players[0].split(",")[1])))
+    assert rate == 16_000
+    assert len(sound) == pytest.approx(8_000, abs=2_500)
+    assert np.abs(sound).max() == pytest.approx(0.3, abs=0.05)
+    assert "rank 4 of 4" in page_text
+
+
+def test_training_corpus_settings_and_cost_are_on_the_page(page):
+    text = " ".join(part.strip() for part in page.texts if part.strip())
+    assert "1 h" not in text
+    assert "24 recordings, 1.00 hours, 200 audio tokens in 3 languages" in text
+    assert "None: every row could be used." in text
+    for stage in ("prepare: codebook", "prepare: tokenize", "train", "build: plan", "evaluate"):
+        assert stage in text
+    assert "batch size 16" in text
+    assert "k 1024" in text
+    # Dev recall of the second evaluation: 75 seen, and (37.5 + 0) / 2 unseen.
+    assert "200 9 1.500 1.0e-03 75.0 18.8" in text
+    assert "sacrebleu signatures: nrefs:1" in text
+
+
+def test_markup_in_the_data_stays_text(tmp_path):
+    reject = {"id": HOSTILE, "uri": HOSTILE, "stage": "read", "reason": HOSTILE, "detail": HOSTILE}
+    data = three_languages.make_data(str(tmp_path / "data"), reject)
+    report = {
+        "split": "test",
+        "languages": {"it": language(0.5)},
+        "means": {
+            group: {
+                "languages": [],
+                **dict.fromkeys(["speech_to_text", "text_to_speech", "speech_to_english"]),
+            }
+            for group in ("seen", "unseen", "unseen_seen_script")
+        },
+        "index": {"model": HOSTILE},
+    }
+    text = render(
+        report, examples={"it": [example(HOSTILE)]}, data=data, run=None, stages={HOSTILE: {}}
+    )
+    page = Page(text)
+    assert page.count("script") == 1
+    assert page.count("img") == 0
+    assert not any("onerror" in attributes for _, attributes in page.elements)
+    assert page.open == []
+    # Seven times in the card, four in the rejects, once in the settings.
+    assert sum(part.count(HOSTILE) for part in page.texts) >= 7
+    assert "No training run was given" in text
+    assert "could not be put into this page" in text
+
+
+def test_what_cannot_be_loaded_is_left_out_and_the_rest_played(tmp_path):
+    path = str(tmp_path / "tone.wav")
+    soundfile.write(path, np.full(1600, 0.1), 16_000)
+    examples = {
+        "it": [example("a", audio="missing.wav", name="a"), example("b", audio=path, name="b")]
+    }
+    assert list(playable.sounds(examples)) == ["b"]
+
+
+def test_sound_stops_at_the_limit_after_a_first_example_of_each_language(tmp_path, monkeypatch):
+    path = str(tmp_path / "tone.wav")
+    soundfile.write(path, 0.1 * np.ones(16_000), 16_000)
+    one = len(playable.data_uri(np.full(16_000, 0.1, np.float32)))
+    monkeypatch.setattr(playable, "MAX_BYTES", int(2.5 * one))
+    examples = {
+        code: [example("x", audio=path, name=f"{code}-{i}") for i in range(2)]
+        for code in ("it", "pt", "ru")
+    }
+    assert list(playable.sounds(examples)) == ["it-0", "pt-0"]
+
+
+def test_a_long_recording_is_cut():
+    second = np.zeros(16_000, np.float32)
+    uri = playable.data_uri(np.tile(second, 30))
+    sound, _ = soundfile.read(io.BytesIO(base64.b64decode(uri.split(",")[1])))
+    assert 20 * 16_000 <= len(sound) < 21 * 16_000
+
+
+def test_shown_languages_are_spread_from_best_to_worst_of_seen_and_unseen():
+    languages = {f"s{i}": language(i / 100, seen=True) for i in range(50)}
+    languages |= {f"u{i}": language(i / 100) for i in range(3)}
+    shown = playable.shown_languages(languages)
+    assert shown[:2] == ["s49", "s42"]
+    assert shown[7:] == ["s0", "u2", "u1", "u0"]
+
+
+@pytest.mark.parametrize(
+    ("highest", "whole", "expected"),
+    [
+        (4.9, False, [0, 1, 2, 3, 4, 5]),
+        (100, False, [0, 20, 40, 60, 80, 100]),
+        (0.36, False, [0, 0.1, 0.2, 0.3, 0.4]),
+        (600, True, [0, 200, 400, 600]),
+        (3, True, [0, 1, 2, 3]),
+        (0, False, [0, 1]),
+        (float("nan"), False, [0, 1]),
+    ],
+)
+def test_ticks_are_round_and_reach_the_highest(highest, whole, expected):
+    assert charts.ticks(highest, whole=whole) == pytest.approx(expected)
+
+
+def test_a_line_is_drawn_where_its_numbers_say_and_told_in_words():
+    chart = charts.line_chart("Loss", [Line("loss", [(100, 4.0), (200, 1.0)], "plain")])
+    assert '<path d="M50.00 0.00L100.00 75.00"/>' in chart
+    assert 'aria-label="Loss by training step. loss: 4 at step 100, 1 at step 200."' in chart
+
+
+def test_a_bar_is_as_long_as_its_recall_and_its_whisker_as_its_interval():
+    bars = charts.recall_bars({"it": language(0.5)})
+    assert '<rect class="narrow" y="5" width="50.0%"' in bars
+    assert '<line x1="45.00%" x2="55.00%" y1="10" y2="10"/>' in bars
+    assert '<rect class="wide" y="5" width="90.0%"' in bars
+
+
+def test_few_of_many_rejects_are_shown_with_their_true_number(tmp_path):
+    reject = {"id": "clip-1", "uri": "a.wav", "stage": "decode", "reason": "empty-file"}
+    data = three_languages.make_data(str(tmp_path), {**reject, "detail": "0 bytes"})
+    shown = provenance.rejects(data)
+    assert "<b>empty-file</b> 1" in shown
+    assert "<code>clip-1</code> 0 bytes <code>a.wav</code>" in shown
+    assert "1 of 25 rows" in shown
