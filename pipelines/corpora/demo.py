@@ -25,7 +25,7 @@ from importlib import metadata
 from typing import Any
 
 from pipelines.corpora import demo_speech
-from pipelines.rejects import Reject
+from pipelines.pairs import Pair
 from pipelines.synthesis import espeak_uri
 from pipelines.utterance import SPLITS, Utterance
 
@@ -55,8 +55,13 @@ class DemoCorpus:
             raise ValueError(f"voices_per_sentence is {voices_per_sentence}, must be 1 or more")
         self.voices_per_sentence = voices_per_sentence
 
-    def rows(self) -> Iterator[Utterance | Reject]:
-        """Yields every utterance, always in the same order.
+    def rows(self) -> Iterator[Utterance | Pair]:
+        """Yields every utterance and then every text–text pair, always in the same order."""
+        yield from self.utterances()
+        yield from self.bitext()
+
+    def utterances(self) -> Iterator[Utterance]:
+        """Yields every utterance.
 
         Nothing is spoken here: `Utterance.audio` is an `espeak:` URI. Sentences come in an order of
         their own, all recordings of one together, so that the first few hundred rows already hold
@@ -80,18 +85,28 @@ class DemoCorpus:
                         speaker=speaker.name,
                     )
 
-    def bitext(self) -> Iterator[tuple[str, str, str, str, str]]:
-        """Yields translation pairs: sentence id, language, text, language, text.
+    def bitext(self) -> Iterator[Pair]:
+        """Yields text–text pairs.
 
         Every seen language with English, training sentences only: text as the paper's WikiMatrix
         (section 5.2), and as free of evaluation sentences as the speech is.
         """
-        for sentence, split in sorted(split_sentences().items()):
-            if split == "train":
-                name = names()[sentence]
-                for language in SEEN:
-                    if language != "en":
-                        yield sentence, language, name[language], "en", name["en"]
+        training = (s for s, split in sorted(split_sentences().items()) if split == "train")
+        for number, sentence in enumerate(training):
+            name = names()[sentence]
+            for language in SEEN:
+                if language != "en":
+                    yield Pair(
+                        id=f"demo-{language}-en-{number:05d}",
+                        task="bitext",
+                        source_language=language,
+                        source_text=name[language],
+                        target_language="en",
+                        target_text=name["en"],
+                        sentence_id=sentence,
+                        split="train",
+                        provenance=self.name,
+                    )
 
     def card(self) -> dict[str, Any]:
         """What the corpus holds and what it was made from."""

@@ -21,7 +21,7 @@ from pipelines.utterance import Utterance
 
 @pytest.fixture(scope="module")
 def rows() -> list[Utterance]:
-    rows = list(DemoCorpus().rows())
+    rows = list(DemoCorpus().utterances())
     assert all(isinstance(row, Utterance) for row in rows)
     return rows  # type: ignore[return-value]
 
@@ -131,7 +131,7 @@ def test_the_rows_are_the_same_in_every_process_and_from_a_pickled_corpus(
     script = (
         "from pipelines.corpora.demo import DemoCorpus\n"
         "from itertools import islice\n"
-        "for row in islice(DemoCorpus().rows(), 500): print(row.id, row.audio)"
+        "for row in islice(DemoCorpus().utterances(), 500): print(row.id, row.audio)"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "7", "PYTHONIOENCODING": "utf-8"}
     elsewhere = subprocess.run(
@@ -139,7 +139,7 @@ def test_the_rows_are_the_same_in_every_process_and_from_a_pickled_corpus(
     ).stdout.decode()
 
     assert elsewhere.splitlines() == [f"{row.id} {row.audio}" for row in rows[:500]]
-    assert list(pickle.loads(pickle.dumps(DemoCorpus())).rows()) == rows
+    assert list(pickle.loads(pickle.dumps(DemoCorpus())).utterances()) == rows
 
 
 def test_bitext_pairs_seen_languages_with_english_in_training_sentences_only() -> None:
@@ -147,9 +147,19 @@ def test_bitext_pairs_seen_languages_with_english_in_training_sentences_only() -
     splits = split_sentences()
 
     assert len(pairs) == 1443 * 6
-    assert {splits[sentence] for sentence, *_ in pairs} == {"train"}
-    assert {(a, b) for _, a, _, b, _ in pairs} == {(a, "en") for a in SEEN if a != "en"}
-    assert ("0️⃣", "fr", "touches 0", "en", "keycap 0") in pairs
+    assert len({pair.id for pair in pairs}) == len(pairs)
+    assert (
+        {splits[pair.sentence_id] for pair in pairs} == {pair.split for pair in pairs} == {"train"}
+    )
+    languages = {(pair.source_language, pair.target_language) for pair in pairs}
+    assert languages == {(a, "en") for a in SEEN if a != "en"}
+    texts = {(p.sentence_id, p.source_language, p.source_text, p.target_text) for p in pairs}
+    assert ("0️⃣", "fr", "touches 0", "keycap 0") in texts
+
+
+def test_rows_are_the_utterances_and_then_the_bitext() -> None:
+    ids = [row.id for row in DemoCorpus().rows()]
+    assert len(ids) == len(set(ids)) == 20_202 + 1_400 + 5_320 + 1443 * 6
 
 
 def test_the_card_states_sizes_languages_and_sources() -> None:
