@@ -11,7 +11,11 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10,<3.13",
     packages=find_packages(include=["pipelines*", "model*", "scann_index*"]),
-    package_data={"pipelines": ["py.typed"], "model": ["py.typed"], "scann_index": ["py.typed"]},
+    package_data={
+        "pipelines": ["py.typed"],
+        "model": ["py.typed"],
+        "scann_index": ["py.typed", "report_assets/*"],
+    },
     install_requires=[
         "anyascii>=0.3.2",
         "apache-beam[gcp]>=2.72",
@@ -19,7 +23,7 @@ setup(
         "jiwer>=4",
         "keras>=3.10",
         "keras-nlp>=0.31",
-        "matplotlib>=3.8",
+        "markupsafe>=2.1",
         "numpy>=1.26,<2",
         "pyarrow>=14",
         "PyYAML>=6",

@@ -57,6 +57,7 @@ def bootstrap_interval(
     if len(hits) == 0:
         return float("nan"), float("nan")
     rng = np.random.default_rng(seed)
-    means = rng.choice(np.asarray(hits, float), (rounds, len(hits))).mean(axis=1)
+    scores = np.asarray(hits, float)
+    means = [rng.choice(scores, len(scores)).mean() for _ in range(rounds)]
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

@@ -40,9 +40,7 @@ class PrepareOptions:
 
     output: str = option(help="folder to write to, local or gs://")
     corpus: str = option("demo", help="demo, or the path of a .jsonl, .csv or .tsv manifest")
-    audio_root: str = option(
-        "", help="where a manifest's audio paths start; else its folder"
-    )
+    audio_root: str = option("", help="where a manifest's audio paths start; else its folder")
     speech_encoder: str = option(
         "whisper_base@3",
         help="whisper_base@N taps layer N (1–6); mfcc needs no weights but its tokens are far worse",
