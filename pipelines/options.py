@@ -69,7 +69,7 @@ def parse(
     given = {k: v for k, v in vars(namespace).items() if v is not None}
     config = given.pop("config", None)
     fields = {f.name: f for f in dataclasses.fields(options_class)}  # type: ignore[arg-type]
-    known_flags = ["--" + name.replace("_", "-") for name in fields] + ["--config", "--help"]
+    known_flags = list(parser._option_string_actions)
 
     values = _read_config(parser, config, options_class) if config else {}
     values.update(given)
@@ -77,8 +77,10 @@ def parse(
     passed: list[str] = []
     for argument in unknown:
         flag = argument.split("=", 1)[0]
-        if flag.startswith("--") and flag not in beam_flags:
-            near = difflib.get_close_matches(flag, known_flags + list(beam_flags), 1, 0.5)
+        # Beam has a --dry_run too, which does nothing here.
+        ours = [flag.replace("_", "-")] if flag.replace("_", "-") in known_flags else []
+        if flag.startswith("--") and (ours or flag not in beam_flags):
+            near = ours or difflib.get_close_matches(flag, [*known_flags, *beam_flags], 1, 0.5)
             hint = f", did you mean {near[0]}?" if near else f"; see {prog} --help"
             parser.error(f"unknown flag {flag}{hint}")
         if not flag.startswith("--") and not passed:
@@ -156,11 +158,12 @@ def _read_config(parser: argparse.ArgumentParser, path: str, options_class: type
 
     try:
         loaded = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         parser.error(f"can't read --config {path}: {error}")
     if not isinstance(loaded, dict):
         parser.error(f"--config {path} must hold `name: value` lines")
     hints = get_type_hints(options_class)
+    choices = {f.name: f.metadata["choices"] for f in dataclasses.fields(options_class)}
     values: dict[str, Any] = {}
     for key, value in loaded.items():
         name = str(key).replace("-", "_")
@@ -168,20 +171,36 @@ def _read_config(parser: argparse.ArgumentParser, path: str, options_class: type
             near = difflib.get_close_matches(name, hints, 1, 0.5)
             hint = f", did you mean {near[0]}?" if near else ""
             parser.error(f"unknown name {key!r} in {path}{hint}")
-        kind, many = _kind(hints[name])
         try:
-            if many:
-                parts = value if isinstance(value, list) else str(value).split(",")
-                values[name] = tuple(kind(part) for part in parts)
-            elif value is None or isinstance(value, kind):
-                values[name] = value
-            elif kind is bool:
-                raise ValueError("true or false expected")
-            else:
-                values[name] = kind(value)
+            values[name] = _config_value(value, hints[name], choices[name])
         except (TypeError, ValueError) as error:
             parser.error(f"{key}: {value!r} in {path}: {error}")
     return values
+
+
+def _config_value(value: Any, hint: Any, choices: Sequence[str]) -> Any:
+    """A value of a YAML file as the flag would have given it.
+
+    Raises:
+        ValueError: the flag would not have taken it.
+    """
+    kind, many = _kind(hint)
+    if value is None:
+        if type(None) in get_args(hint):
+            return None
+        raise ValueError("a value expected")
+    if many:
+        parts = value if isinstance(value, list) else _comma_separated(str)(str(value))
+        return tuple(_config_value(part, kind, choices) for part in parts)
+    if isinstance(value, (list, dict)):
+        raise ValueError("one value expected")
+    if isinstance(value, bool) != (kind is bool):
+        raise ValueError("true or false expected" if kind is bool else f"{kind.__name__} expected")
+    if kind is int and isinstance(value, float) and not value.is_integer():
+        raise ValueError("a whole number expected")
+    if choices and value not in choices:
+        raise ValueError(f"{' or '.join(choices)} expected")
+    return kind(value)
 
 
 def _beam_flags() -> dict[str, str]:
