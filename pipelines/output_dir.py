@@ -83,14 +83,15 @@ class OutputDir:
                     f"{self.path} was made with other options ({different}); "
                     "choose another --output, or --overwrite it"
                 )
-            storage.remove(self.file("COMPLETED"))
             if storage.is_remote(self.path):
                 raise OutputError(f"remove {self.path} yourself: a bucket's folder is not emptied")
+            storage.remove(self.file("COMPLETED"))
             storage.remove(self.path)
-        elif storage.list_files(self.path):
+        elif not storage.is_empty(self.path):
             raise OutputError(
                 f"{self.path} holds files that no stage wrote; choose another --output"
             )
+        storage.remove_temporary_files(self.path)
         storage.write_json(self.file("begun.json"), {"kind": self.kind, "options": options})
         return State.NEW
 

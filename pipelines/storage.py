@@ -90,6 +90,13 @@ def list_files(folder: str, pattern: str = "*") -> list[str]:
     return sorted(str(p) for p in names if not p.name.startswith(TEMPORARY))
 
 
+def is_empty(folder: str) -> bool:
+    """Whether it is absent, or holds nothing but what a killed local writer left behind."""
+    if is_remote(folder) or not os.path.exists(folder):
+        return not list_files(folder)
+    return all(name.startswith(TEMPORARY) for name in os.listdir(folder))
+
+
 def remove(path: str) -> None:
     """Removes a file or a folder with all it holds; does nothing if it isn't there."""
     if is_remote(path):
