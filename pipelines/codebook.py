@@ -97,8 +97,11 @@ class Codebook:
         if len(data) > MAX_CODEBOOK_BYTES:
             raise ValueError(f"{folder}/codebook.npz is larger than {MAX_CODEBOOK_BYTES} bytes")
         card = storage.read_json(storage.join(folder, "card.json"))
-        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-            codebook = cls(arrays["centroids"], arrays["deviation"], card)
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+                codebook = cls(arrays["centroids"], arrays["deviation"], card)
+        except Exception as error:  # zipfile alone has half a dozen for what isn't whole
+            raise ValueError(f"{folder}/codebook.npz is damaged: {error}") from error
         if codebook.sha256 != card["sha256"]:
             raise ValueError(f"{folder}/codebook.npz is damaged: its hash is not the card's")
         return codebook
