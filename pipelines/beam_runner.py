@@ -15,6 +15,7 @@ from pipelines import (
 import apache_beam as beam  # isort: skip
 from apache_beam.options.pipeline_options import PipelineOptions  # isort: skip
 from apache_beam.options.pipeline_options import SetupOptions  # isort: skip
+from apache_beam.options.pipeline_options import StandardOptions  # isort: skip
 
 
 def run(build: Callable[[Any], Any], beam_flags: Sequence[str] = ()) -> Any:
@@ -22,16 +23,19 @@ def run(build: Callable[[Any], Any], beam_flags: Sequence[str] = ()) -> Any:
 
     Args:
         build: gets the `beam.Pipeline` and applies transforms to it.
-        beam_flags: flags for Beam's `PipelineOptions`. Without `--runner` the pipeline runs in this
-            process: Beam's own default, `DirectRunner`, first tries to download another one.
+        beam_flags: flags for Beam's `PipelineOptions`. Without `--runner`, and with
+            `--runner=DirectRunner`, the pipeline runs on this machine: in this process, or in
+            several with `--direct_running_mode=multi_processing --direct_num_workers=N`. Nothing is
+            downloaded for it, as Beam itself would (its DirectRunner first fetches Prism).
 
     Returns:
         The finished `PipelineResult`.
     """
     options = PipelineOptions(list(beam_flags))
     options.view_as(SetupOptions).save_main_session = False
+    name = options.view_as(StandardOptions).runner or "DirectRunner"
     runner = None
-    if not any(flag.split("=")[0] == "--runner" for flag in beam_flags):
+    if name.lower() in ("direct", "directrunner"):
         from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
         runner = FnApiRunner()
