@@ -69,7 +69,9 @@ class FitCodebook(beam.PTransform):
                 "no training speech to fit a codebook on: give rows with split `train`, "
                 "or reuse a codebook with --codebook"
             )
-        frames = np.concatenate([frames for _, frames in sorted(chunks, key=lambda c: c[0])])
+        in_order = [frames for _, frames in sorted(chunks, key=lambda c: c[0])]
+        # Of a chunk without a single good recording not even the dimension is known.
+        frames = np.concatenate([f for f in in_order if len(f)] or in_order[:1])
         card = {"speech_encoder": self.speech_encoder, "utterances": self.utterances}
         fitted = kmeans.fit(frames, self.size, seed=self.seed, card=card)
         fitted.save(self.folder)
