@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import time
 from collections import Counter
@@ -47,10 +48,7 @@ class ReadCorpus(beam.PTransform):
         limit = self.limit
 
         def rows(corpus: Any) -> Iterator[tuple[int, Row]]:
-            for number, row in enumerate(corpus.rows()):
-                if limit is not None and number >= limit:
-                    return
-                yield number, row
+            yield from enumerate(itertools.islice(corpus.rows(), limit))
 
         return pbegin | beam.Create([self.corpus]) | beam.FlatMap(rows)
 
