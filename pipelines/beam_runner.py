@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -39,6 +40,10 @@ def run(build: Callable[[Any], Any], beam_flags: Sequence[str] = ()) -> Any:
         from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
         runner = FnApiRunner()
+        # gRPC would ask a proxy for the worker processes on this machine, and wait for ever.
+        exempt = os.environ.get("no_grpc_proxy", os.environ.get("no_proxy", ""))
+        if "localhost" not in exempt.split(","):
+            os.environ["no_grpc_proxy"] = f"{exempt},localhost".strip(",")
     pipeline = beam.Pipeline(runner=runner, options=options)
     build(pipeline)
     result = pipeline.run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from pathlib import Path
@@ -55,6 +56,23 @@ def test_flags_reach_the_pipelines_options() -> None:
 
     assert (seen[0]["job_name"], seen[0]["direct_num_workers"]) == ("babel", 1)
     assert seen[0]["save_main_session"] is False
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "expected"),
+    [(None, "localhost"), ("a.org,b.org", "a.org,b.org,localhost"), ("localhost", None)],
+)
+def test_worker_processes_are_not_asked_for_through_a_proxy(
+    monkeypatch: pytest.MonkeyPatch, no_proxy: str | None, expected: str | None
+) -> None:
+    monkeypatch.setenv("no_proxy", no_proxy or "")
+    # Set first, so that it is put back afterwards.
+    monkeypatch.setenv("no_grpc_proxy", "")
+    monkeypatch.delenv("no_grpc_proxy")
+    for _ in range(2):
+        beam_runner.run(lambda pipeline: pipeline | beam.Create([1]))
+
+    assert os.environ.get("no_grpc_proxy") == expected
 
 
 def test_another_runner_is_the_one_that_is_named() -> None:
