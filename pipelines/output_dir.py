@@ -60,7 +60,7 @@ class OutputDir:
         return storage.exists(self.file("COMPLETED"))
 
     def begin(self, options: dict[str, Any], *, overwrite: bool = False) -> State:
-        """Starts or resumes writing.
+        """Starts or resumes writing; where nothing was written yet, other options may replace it.
 
         Args:
             options: whatever decides the content (not where or how fast it is made).
@@ -78,7 +78,7 @@ class OutputDir:
                     return State.COMPLETE
                 storage.remove_temporary_files(self.path)
                 return State.RESUMED
-            if not overwrite:
+            if not overwrite and not storage.is_empty(self.path, but_for="begun.json"):
                 raise OutputError(
                     f"{self.path} was made with other options ({different}); "
                     "choose another --output, or --overwrite it"

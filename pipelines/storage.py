@@ -90,11 +90,17 @@ def list_files(folder: str, pattern: str = "*") -> list[str]:
     return sorted(str(p) for p in names if not p.name.startswith(TEMPORARY))
 
 
-def is_empty(folder: str) -> bool:
-    """Whether it is absent, or holds nothing but what a killed local writer left behind."""
+def is_empty(folder: str, *, but_for: str = "") -> bool:
+    """Whether it is absent, or holds nothing but what a killed local writer left behind.
+
+    Args:
+        folder: local, or remote: there, any file counts.
+        but_for: the name of a local file that doesn't count.
+    """
     if is_remote(folder) or not os.path.exists(folder):
         return not list_files(folder)
-    return all(name.startswith(TEMPORARY) for name in os.listdir(folder))
+    names = set(os.listdir(folder)) - {but_for}
+    return all(name.startswith(TEMPORARY) for name in names)
 
 
 def remove(path: str) -> None:

@@ -99,6 +99,20 @@ def test_another_kind_is_refused(folder: str) -> None:
         OutputDir.open(folder, kind="index")
 
 
+def test_what_was_begun_but_holds_no_data_is_begun_anew_with_other_options(folder: str) -> None:
+    OutputDir(folder, kind="pairs").begin({"speech_encoder": "whisper_bse@3"})
+    out = OutputDir(folder, kind="pairs")
+
+    assert out.begin({"speech_encoder": "whisper_base@3"}) is State.NEW
+    assert storage.read_json(out.file("begun.json"))["options"] == {
+        "speech_encoder": "whisper_base@3"
+    }
+
+    storage.write_bytes(out.file("codebook", "codebook.npz"), b"")
+    with pytest.raises(OutputError, match="made with other options"):
+        OutputDir(folder, kind="pairs").begin({"speech_encoder": "mfcc"})
+
+
 def test_told_to_overwrite_it_leaves_nothing_of_the_old_one(folder: str) -> None:
     finished(folder)
 
