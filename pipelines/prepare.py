@@ -43,7 +43,7 @@ class PrepareOptions:
     audio_root: str = option("", help="where a manifest's audio paths start; else its folder")
     speech_encoder: str = option(
         "whisper_base@3",
-        help="whisper_base@N taps layer N (1–6); mfcc needs no weights but its tokens are far worse",
+        help="whisper_base@N taps layer N (1–6); mfcc needs no weights, its tokens are far worse",
     )
     codebook: str = option("", help="reuse the codebook in this folder instead of fitting one")
     codebook_size: int = option(1024, help="how many audio tokens (k of k-means)")
@@ -62,6 +62,8 @@ class PrepareOptions:
         for name in ("codebook_size", "codebook_utterances", "codebook_frames", "shards"):
             if getattr(self, name) < 1:
                 raise ValueError(f"--{name.replace('_', '-')} must be at least 1")
+        if self.limit is not None and self.limit < 1:
+            raise ValueError("--limit must be at least 1")
         if not 0 <= self.max_rejects <= 1:
             raise ValueError("--max-rejects is a share between 0 and 1")
         if self.codebook_size > 32_767:
@@ -83,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(plan(options))
         else:
             prepare(options, beam_flags)
-    except (OutputError, TooManyRejects, ValueError, FileNotFoundError) as error:
+    except (OutputError, TooManyRejects, ValueError, OSError) as error:
         print(f"prepare: {error}", file=sys.stderr)
         return 1
     return 0
@@ -97,12 +99,17 @@ def prepare(options: PrepareOptions, beam_flags: Sequence[str] = ()) -> OutputDi
         TooManyRejects: the share of rejects passed `options.max_rejects`; nothing is published.
     """
     corpus = _corpus(options)
+    given = _given_codebook(options)
     out = OutputDir(options.output, kind=KIND)
-    if out.begin(options.content(), overwrite=options.overwrite) is State.COMPLETE:
+    inputs = {
+        "corpus_sha256": corpus.card().get("sha256"),
+        "codebook_sha256": given.sha256 if given else None,
+    }
+    if out.begin({**options.content(), **inputs}, overwrite=options.overwrite) is State.COMPLETE:
         print(f"{out.path} is complete; nothing to do")
         return out
     started = time.time()
-    codebook_folder = _codebook(options, corpus, out, beam_flags)
+    codebook_folder = _codebook(options, corpus, given, out, beam_flags)
     fitted = time.time()
     _tokenize(options, corpus, out, codebook_folder, beam_flags)
     finished = time.time()
@@ -132,20 +139,31 @@ def _corpus(options: PrepareOptions) -> Corpus:
     return corpus
 
 
+def _given_codebook(options: PrepareOptions) -> Codebook | None:
+    """The codebook to reuse, if there is one; refused if it was fitted on another encoder."""
+    if not options.codebook:
+        return None
+    given = Codebook.load(options.codebook)
+    if given.card["speech_encoder"] != options.speech_encoder:
+        raise ValueError(
+            f"{options.codebook} was fitted on {given.card['speech_encoder']}; "
+            f"give --speech-encoder {given.card['speech_encoder']}"
+        )
+    return given
+
+
 def _codebook(
-    options: PrepareOptions, corpus: Corpus, out: OutputDir, beam_flags: Sequence[str]
+    options: PrepareOptions,
+    corpus: Corpus,
+    given: Codebook | None,
+    out: OutputDir,
+    beam_flags: Sequence[str],
 ) -> str:
-    """The folder of the codebook inside the output: copied, left by an earlier run, or fitted."""
+    """The folder of the codebook inside the output: left by an earlier run, copied, or fitted."""
     folder = out.file("codebook")
     if storage.exists(storage.join(folder, "card.json")):
         return folder
-    if options.codebook:
-        given = Codebook.load(options.codebook)
-        if given.card["speech_encoder"] != options.speech_encoder:
-            raise ValueError(
-                f"{options.codebook} was fitted on {given.card['speech_encoder']}; "
-                f"give --speech-encoder {given.card['speech_encoder']}"
-            )
+    if given:
         given.save(folder)
         return folder
 
@@ -224,8 +242,8 @@ def _check_rejects(stats: dict[str, Any], threshold: float, path: str) -> None:
         reasons = ", ".join(f"{count} {reason}" for reason, count in stats["rejects"].items())
         raise TooManyRejects(
             f"{rejected} of {stats['rows']} rows were rejected ({reasons}); see "
-            f"{path}/rejects-*.jsonl, mend them, or allow more with --max-rejects "
-            f"(now {threshold:g}) and run again: finished shards are kept"
+            f"{path}/rejects-*.jsonl, mend them and --overwrite the output, or run again with a "
+            f"higher --max-rejects (now {threshold:g}): finished shards are kept"
         )
 
 
@@ -245,7 +263,7 @@ def summary(stats: dict[str, Any], path: str) -> str:
 
 def plan(options: PrepareOptions) -> str:
     """What `--dry-run` prints: the rows by split and language, and what would be written."""
-    corpus = _corpus(options)
+    corpus, _ = _corpus(options), _given_codebook(options)
     counts: Counter[tuple[str, str, str]] = Counter()
     for number, row in enumerate(corpus.rows()):
         if options.limit is not None and number >= options.limit:
