@@ -1,5 +1,6 @@
 # make demo: from speech to a searchable index.   make test: everything CI runs.
-PYTHON ?= python3
+PYTHON ?= $(shell for p in python3.11 python3.10 python3; do \
+	$$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV ?= .venv
 BIN = $(VENV)/bin
 DEMO ?= demo
@@ -10,10 +11,10 @@ help:
 	@echo "make demo   install, then corpus -> prepare -> train -> build -> evaluate (needs no data)"
 	@echo "make test   install with test tools, then lint, types and the whole test suite"
 	@echo "make clean  remove what make demo made, but keep the environment"
-	@echo "Both use $(VENV); PYTHON=python3.11 chooses the interpreter (3.10 to 3.12)."
+	@echo "Both use $(VENV); PYTHON=python3.11 chooses the interpreter (3.10 or 3.11)."
 
 $(VENV)/demo.installed: setup.py constraints.txt
-	@$(PYTHON) -c 'import sys; ok = (3, 10) <= sys.version_info[:2] <= (3, 12); sys.exit(0 if ok else "Python 3.10 to 3.12 is needed, not %d.%d: make PYTHON=python3.11" % sys.version_info[:2])'
+	@test -n "$(PYTHON)" || { echo "Python 3.10 or 3.11 is needed (tensorflow-text 2.16 has no wheel for later ones): make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo]'
 	touch $@
@@ -28,6 +29,11 @@ demo: $(VENV)/demo.installed
 	$(BIN)/python -m scann_index.build --model $(DEMO)/run --data $(DEMO)/data --output $(DEMO)/index
 	$(BIN)/python -m scann_index.evaluate --index $(DEMO)/index --data $(DEMO)/data --run $(DEMO)/run \
 		--output $(DEMO)/evaluation --report-prefix $(DEMO)/report
+	@$(BIN)/python -m pipelines.speak --language pt --text "maçã vermelha" --output $(DEMO)/spoken.wav >/dev/null
+	@echo; echo "Try it: type in any of the languages, or speak (a Portuguese red apple is ready to be heard):"
+	@echo "  $(BIN)/python -m scann_index.search --index $(DEMO)/index --text \"tournesol\""
+	@echo "  $(BIN)/python -m scann_index.search --index $(DEMO)/index --audio $(DEMO)/spoken.wav"
+	@echo "  $(BIN)/python -m pipelines.speak --language it --text \"cuore infranto\" --output $(DEMO)/it.wav && $(BIN)/python -m scann_index.search --index $(DEMO)/index --audio $(DEMO)/it.wav"
 
 lint: $(VENV)/test.installed
 	$(BIN)/ruff check .

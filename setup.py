@@ -9,7 +9,7 @@ setup(
     long_description=open("README.md", encoding="utf-8").read(),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    python_requires=">=3.10,<3.13",
+    python_requires=">=3.10,<3.12",
     packages=find_packages(include=["pipelines*", "model*", "scann_index*"]),
     package_data={
         "pipelines": ["py.typed"],
@@ -22,7 +22,7 @@ setup(
         "google-crc32c>=1.5",
         "jiwer>=4",
         "keras>=3.10",
-        "keras-nlp>=0.31",
+        "keras-nlp>=0.25",
         "markupsafe>=2.1",
         "numpy>=1.26,<2",
         "pyarrow>=14",

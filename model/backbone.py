@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from pipelines import quiet  # noqa: F401  (before TensorFlow)
 
 TINY_GEMMA3: dict[str, Any] = {
@@ -37,27 +39,47 @@ def create_backbone(vocabulary_size: int, *, seed: int, **changes: Any) -> Any:
     )
 
 
-def extend_vocabulary(backbone: Any, rows: int, *, seed: int) -> Any:
+def extend_vocabulary(backbone: Any, new_rows: np.ndarray) -> Any:
     """A copy of a backbone with more rows in its embedding table (section 3.2 of the paper).
 
     Args:
         backbone: any KerasHub backbone with a `token_embedding`.
-        rows: how many rows to add behind the present ones.
-        seed: seeds the new rows, drawn with the standard deviation of the present ones, because
-            louder or fainter rows would not be seen as tokens of the same kind.
+        new_rows: float `[rows, dim]`, their values up to scale. They are scaled to the standard
+            deviation of the present rows, because louder or fainter ones would not be seen as
+            tokens of the same kind.
 
     Returns:
         A backbone of the same class; every present weight is copied.
     """
-    import numpy as np
-
     config = backbone.get_config()
-    config["vocabulary_size"] += rows
+    config["vocabulary_size"] += len(new_rows)
     extended = type(backbone).from_config(config)
     for old, new in zip(backbone.weights, extended.weights, strict=True):
         values = np.asarray(old)
         if old.shape != new.shape:
-            noise = np.random.default_rng(seed).normal(0.0, values.std(), (rows, values.shape[1]))
-            values = np.concatenate([values, noise.astype(values.dtype)])
+            scaled = new_rows * (values.std() / new_rows.std())
+            values = np.concatenate([values, scaled.astype(values.dtype)])
         new.assign(values)
     return extended
+
+
+def random_rows(rows: int, dim: int, *, seed: int) -> np.ndarray:
+    """Gaussian noise, float `[rows, dim]`: what the paper starts audio rows from."""
+    return np.random.default_rng(seed).normal(size=(rows, dim))
+
+
+def centroid_rows(centroids: np.ndarray, dim: int, *, seed: int) -> np.ndarray:
+    """A random projection of a codebook's centroids: float `[k, dim]`.
+
+    It keeps their distances, so that audio tokens which sound alike start alike, and what is
+    learned of one holds for its neighbours: for the same sound from another mouth.
+
+    Args:
+        centroids: float `[k, features]`.
+        dim: width of the embedding table.
+        seed: seeds the projection.
+    """
+    centred = centroids - centroids.mean(axis=0)
+    projection = np.random.default_rng(seed).normal(size=(centroids.shape[1], dim))
+    rows: np.ndarray = centred @ projection
+    return rows

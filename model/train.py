@@ -51,7 +51,11 @@ class TrainOptions:
     max_text_tokens: int = option(30, help="longer texts are cut")
     layers: int = option(2, help="transformer layers of the backbone")
     hidden_dim: int = option(192, help="width of the backbone, a multiple of 4 heads")
-    bidirectional: bool = option(False, help="let tokens attend to later ones; Gemma does not")
+    audio_rows: str = option(
+        "centroids",
+        help="what audio rows of the table start from: their centroids, or random as in the paper",
+        choices=("centroids", "random"),
+    )
     token_dropout: float = option(0.1, help="share of audio tokens left out, as augmentation")
     language_dropout: float = option(0.5, help="share of prefixes that leave the language out")
     bitext: float = option(0.0, help="share of each batch that is text–text pairs")
@@ -149,7 +153,7 @@ def build(options: TrainOptions, data: OutputDir) -> Any:
     """A compiled `ContrastiveModel` with fresh weights."""
     import keras
 
-    from model.backbone import create_backbone, extend_vocabulary
+    from model.backbone import centroid_rows, create_backbone, extend_vocabulary, random_rows
     from model.contrastive import ContrastiveModel
     from model.dual_encoder import DualEncoder
     from model.vocabulary import Vocabulary
@@ -170,10 +174,14 @@ def build(options: TrainOptions, data: OutputDir) -> Any:
         hidden_dim=options.hidden_dim,
         head_dim=options.hidden_dim // 4,
         intermediate_dim=options.hidden_dim * 8 // 3 // 8 * 8,
-        use_bidirectional_attention=options.bidirectional,
     )
+    width = options.hidden_dim
+    if options.audio_rows == "centroids":
+        rows = centroid_rows(codebook.centroids, width, seed=options.seed)
+    else:
+        rows = random_rows(codebook.size, width, seed=options.seed)
     encoder = DualEncoder(
-        extend_vocabulary(text_only, vocabulary.audio_tokens, seed=options.seed),
+        extend_vocabulary(text_only, rows),
         vocabulary,
         codebook,
         pooling=options.pooling,

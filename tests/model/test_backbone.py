@@ -1,6 +1,6 @@
 import numpy as np
 
-from model.backbone import create_backbone, extend_vocabulary
+from model.backbone import centroid_rows, create_backbone, extend_vocabulary, random_rows
 
 
 def tiny(rows: int = 20, seed: int = 0):
@@ -11,7 +11,7 @@ def tiny(rows: int = 20, seed: int = 0):
 
 def test_extending_the_vocabulary_keeps_every_weight_and_what_the_model_says_of_text():
     backbone = tiny()
-    extended = extend_vocabulary(backbone, 8, seed=1)
+    extended = extend_vocabulary(backbone, random_rows(8, 16, seed=1))
     table = np.asarray(extended.token_embedding.embeddings)
     assert table.shape == (28, 16)
     assert (table[:20] == np.asarray(backbone.token_embedding.embeddings)).all()
@@ -19,14 +19,27 @@ def test_extending_the_vocabulary_keeps_every_weight_and_what_the_model_says_of_
     assert np.allclose(np.asarray(extended(inputs)), np.asarray(backbone(inputs)))
 
 
-def test_new_rows_are_as_loud_as_the_old_and_follow_the_seed():
+def test_new_rows_are_as_loud_as_the_old_ones():
     backbone = tiny(rows=400)
-    one, same, other = (extend_vocabulary(backbone, 200, seed=s) for s in (1, 1, 2))
-    rows = [np.asarray(b.token_embedding.embeddings)[400:] for b in (one, same, other)]
-    old = np.asarray(backbone.token_embedding.embeddings)
-    assert abs(rows[0].std() / old.std() - 1) < 0.1
-    assert (rows[0] == rows[1]).all()
-    assert not np.allclose(rows[0], rows[2])
+    extended = extend_vocabulary(backbone, 100 * random_rows(200, 16, seed=1))
+    table = np.asarray(extended.token_embedding.embeddings)
+    assert abs(table[400:].std() / table[:400].std() - 1) < 1e-3
+
+
+def test_rows_follow_the_seed():
+    assert (random_rows(9, 4, seed=1) == random_rows(9, 4, seed=1)).all()
+    assert not np.allclose(random_rows(9, 4, seed=1), random_rows(9, 4, seed=2))
+
+
+def test_rows_of_centroids_lie_as_far_apart_as_the_centroids():
+    centroids = np.random.default_rng(0).normal(size=(60, 64))
+    centroids[1] = centroids[0] + 0.01
+    rows = centroid_rows(centroids, 256, seed=0)
+    rows *= np.linalg.norm(centroids - centroids.mean(0)) / np.linalg.norm(rows)
+    assert np.linalg.norm(rows[0] - rows[1]) < 0.05 * np.linalg.norm(rows[0] - rows[2])
+    before = np.linalg.norm(centroids[2] - centroids[3:], axis=1)
+    after = np.linalg.norm(rows[2] - rows[3:], axis=1)
+    assert np.allclose(after / before, 1.0, atol=0.3)
 
 
 def test_the_seed_decides_the_weights():
