@@ -41,9 +41,9 @@ def run(build: Callable[[Any], Any], beam_flags: Sequence[str] = ()) -> Any:
 
         runner = FnApiRunner()
         # gRPC would ask a proxy for the worker processes on this machine, and wait for ever.
-        exempt = os.environ.get("no_grpc_proxy", os.environ.get("no_proxy", ""))
+        exempt = os.environ.get("no_grpc_proxy", os.environ.get("no_proxy", ""))  # noqa: SIM112
         if "localhost" not in exempt.split(","):
-            os.environ["no_grpc_proxy"] = f"{exempt},localhost".strip(",")
+            os.environ["no_grpc_proxy"] = f"{exempt},localhost".strip(",")  # noqa: SIM112
     pipeline = beam.Pipeline(runner=runner, options=options)
     build(pipeline)
     result = pipeline.run()

@@ -72,7 +72,7 @@ def test_worker_processes_are_not_asked_for_through_a_proxy(
     for _ in range(2):
         beam_runner.run(lambda pipeline: pipeline | beam.Create([1]))
 
-    assert os.environ.get("no_grpc_proxy") == expected
+    assert os.environ.get("no_grpc_proxy") == expected  # noqa: SIM112
 
 
 def test_another_runner_is_the_one_that_is_named() -> None:
