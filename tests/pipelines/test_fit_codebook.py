@@ -86,6 +86,14 @@ def test_whatever_the_order_of_the_rows_the_bytes_are_the_same(
         assert (tmp_path / name).read_bytes() == (fitted[0] / name).read_bytes()
 
 
+def test_whatever_the_order_of_the_chunks_the_codebook_is_the_same(tmp_path: Path) -> None:
+    transform = FitCodebook(str(tmp_path), "mfcc", 4, 10, 100, 0, 10.0)
+    random = np.random.default_rng(0)
+    chunks = [(n, random.normal(size=(20, 39)).astype(np.float32)) for n in range(3)]
+
+    assert transform._fit(chunks) == transform._fit(chunks[::-1])
+
+
 def test_only_training_speech_is_heard(
     clips: Path, fitted: tuple[Path, Codebook], tmp_path: Path
 ) -> None:

@@ -72,6 +72,14 @@ def test_the_same_pair_has_the_same_bytes() -> None:
     assert to_example(SPEECH) != to_example(other)
 
 
+def test_the_fields_lie_in_the_order_of_their_names_in_every_process() -> None:
+    data = to_example(SPEECH)
+    names = sorted(f.name for f in dataclasses.fields(Pair))
+    places = [data.index(bytes([len(name)]) + name.encode() + b"\x12") for name in names]
+
+    assert places == sorted(places)
+
+
 def test_a_token_takes_a_byte_or_two() -> None:
     long = dataclasses.replace(SPEECH, source_tokens=np.full(1000, 1023, np.int16))
     none = dataclasses.replace(SPEECH, source_tokens=np.zeros(0, np.int16))
