@@ -30,7 +30,7 @@ _OGG_HEAD = 28
 _VORBIS = b"\x01vorbis"
 _MP3_RATES = ((11025, 12000, 8000, 0), (0,) * 4, (22050, 24000, 16000, 0), (44100, 48000, 32000, 0))
 # tensorflow-io's resampler answers half a filter late: 32 samples at the lower of the two rates.
-_RESAMPLER_DELAY = 32
+_DELAY = 32
 
 
 def decode(data: Any, name: Any) -> Any:
@@ -93,9 +93,13 @@ def _resample(sound: Any, rate: Any) -> Any:
 
     ratio = SAMPLE_RATE / tf.cast(rate, tf.float64)
     length = tf.cast(tf.floor(tf.cast(tf.size(sound), tf.float64) * ratio + 0.5), tf.int32)
-    delay = tf.cast(tf.round(_RESAMPLER_DELAY * tf.maximum(ratio, 1.0)), tf.int32)
-    behind = tf.cast(tf.math.ceil(_RESAMPLER_DELAY / tf.minimum(ratio, 1.0)), tf.int32) + 1
-    resampled = tfio.audio.resample(tf.pad(sound, [[0, behind]]), rate, SAMPLE_RATE)
+    # Upwards, silence in front fills the delay to a second, or it would be no whole number.
+    upwards, rate_int = rate < SAMPLE_RATE, tf.cast(rate, tf.int32)
+    before = tf.where(upwards, rate_int - _DELAY, 0)
+    delay = tf.where(upwards, SAMPLE_RATE, _DELAY)
+    behind = tf.maximum(_DELAY, _DELAY * rate_int // SAMPLE_RATE) + 2
+    padded = tf.pad(sound, [[before, behind]])
+    resampled = tfio.audio.resample(padded, rate, SAMPLE_RATE)
     return tf.ensure_shape(resampled, [None])[delay : delay + length]
 
 
