@@ -118,22 +118,27 @@ def train(options: TrainOptions) -> OutputDir:
     tf.config.experimental.enable_op_determinism()
     model = build(options, data)
     first_step = restore(model, out)
-    batches = training_batches(
-        data,
-        model.encoder.vocabulary,
-        batch_size=options.batch_size,
-        seed=options.seed,
-        first_step=first_step,
-        bitext=options.bitext,
-        augmentation=Augmentation(options.token_dropout, options.language_dropout),
-    )
+
+    def batches() -> Any:
+        return training_batches(
+            data,
+            model.encoder.vocabulary,
+            batch_size=options.batch_size,
+            seed=options.seed,
+            first_step=first_step,
+            bitext=options.bitext,
+            augmentation=Augmentation(options.token_dropout, options.language_dropout),
+        )
+
     if first_step == 0:
-        adapt(model.encoder, batches)
+        # Of a dataset of its own: tf.data shuffles a second pass over the same one differently,
+        # and a resumed run would make only one.
+        adapt(model.encoder, batches())
     started = time.time()
     every = min(options.evaluate_every, options.steps)
     with RunCallback(out, data, every=every, steps=options.steps, first_step=first_step) as run:
         model.fit(
-            batches,
+            batches(),
             steps_per_epoch=every,
             initial_epoch=first_step // every,
             epochs=-(-options.steps // every),

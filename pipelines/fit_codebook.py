@@ -11,6 +11,7 @@ import numpy as np
 
 from pipelines import codebook as kmeans
 from pipelines.shard import Shard
+from pipelines.speech_encoder import load_speech_encoder
 from pipelines.tokenize_speech import DecodeAudio, encode_speech, sample_frames
 from pipelines.utterance import Utterance
 
@@ -72,7 +73,12 @@ class FitCodebook(beam.PTransform):
         in_order = [frames for _, frames in sorted(chunks, key=lambda c: c[0])]
         # Of a chunk without a single good recording not even the dimension is known.
         frames = np.concatenate([f for f in in_order if len(f)] or in_order[:1])
-        card = {"speech_encoder": self.speech_encoder, "utterances": self.utterances}
+        encoder = load_speech_encoder(self.speech_encoder).card
+        card = {
+            "speech_encoder": self.speech_encoder,
+            **{f"speech_encoder_{name}": value for name, value in encoder.items()},
+            "utterances_asked_for": self.utterances,
+        }
         fitted = kmeans.fit(frames, self.size, seed=self.seed, card=card)
         fitted.save(self.folder)
         return fitted.sha256

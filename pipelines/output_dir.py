@@ -64,7 +64,7 @@ class OutputDir:
 
         Args:
             options: whatever decides the content (not where or how fast it is made).
-            overwrite: throw away what is there if it was made with other options.
+            overwrite: throw away what is there and begin anew.
 
         Raises:
             OutputError: the directory holds something else and `overwrite` is false.
