@@ -1,12 +1,14 @@
 """Installs the three packages; extras add what only some of their users need."""
 
+from pathlib import Path
+
 from setuptools import find_packages, setup
 
 setup(
     name="babelear",
     version="0.1.0",
     description="Speech and text retrieval across languages from a text-only LLM",
-    long_description=open("README.md", encoding="utf-8").read(),
+    long_description=Path("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.10,<3.12",

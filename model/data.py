@@ -19,11 +19,16 @@ class Augmentation:
 
     Args:
         token_dropout: share of audio tokens left out.
+        token_jitter: share of audio tokens replaced by one of `neighbors`, as another speaker's
+            voice would.
+        neighbors: int32 `[audio_tokens, n]`, the audio tokens that sound most alike.
         language_dropout: share of sequences whose prefix leaves the language out, so that the
             prefix of an unknown language is trained too.
     """
 
     token_dropout: float = 0.1
+    token_jitter: float = 0.0
+    neighbors: Any = None
     language_dropout: float = 0.5
 
 
@@ -123,7 +128,9 @@ def tokenize_batch(
     source_language, target_language = pairs["source_language"], pairs["target_language"]
     tokens = pairs["source_tokens"]
     if augmentation is not None:
-        seeds = tf.unstack(tf.random.experimental.stateless_split(tf.cast(seed, tf.int64), 3))
+        seeds = tf.unstack(tf.random.experimental.stateless_split(tf.cast(seed, tf.int64), 4))
+        if augmentation.token_jitter:
+            tokens = _jitter(tokens, augmentation, seeds[3])
         keep = _uniform(tf.shape(tokens.values), seeds[0]) >= augmentation.token_dropout
         tokens = tf.ragged.boolean_mask(tokens, tokens.with_values(keep))
         source_language = _drop(source_language, augmentation.language_dropout, seeds[1])
@@ -137,6 +144,18 @@ def tokenize_batch(
         "target": vocabulary.text_ids(pairs["target_text"], target_language),
         "sentence": tf.strings.to_hash_bucket_fast(pairs["sentence_id"], 2**62),
     }
+
+
+def _jitter(tokens: Any, augmentation: Augmentation, seed: Any) -> Any:
+    """Replaces some audio tokens by neighbours of theirs."""
+    import tensorflow as tf
+
+    draw = _uniform(tf.shape(tokens.values), seed) / augmentation.token_jitter
+    neighbors = tf.constant(augmentation.neighbors, tf.int64)
+    count = neighbors.shape[1]
+    which = tf.minimum(tf.cast(draw * count, tf.int64), count - 1)
+    replaced = tf.gather_nd(neighbors, tf.stack([tokens.values, which], axis=1))
+    return tokens.with_values(tf.where(draw < 1.0, replaced, tokens.values))
 
 
 def _uniform(shape: Any, seed: Any) -> Any:

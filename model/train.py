@@ -33,7 +33,7 @@ class TrainOptions:
 
     data: str = option(help="folder written by pipelines.prepare")
     output: str = option(help="folder to write the run to")
-    steps: int = option(600, help="training steps")
+    steps: int = option(450, help="training steps")
     batch_size: int = option(128, help="pairs a step; each is the others' negative")
     learning_rate: float = option(3e-3, help="peak learning rate of Adam")
     warmup_steps: int = option(50, help="steps until that peak, before a cosine decay to zero")
@@ -47,8 +47,8 @@ class TrainOptions:
         help="romanize spells every script in Latin letters; casefold keeps the scripts",
         choices=("romanize", "casefold"),
     )
-    max_speech_tokens: int = option(42, help="longer sequences of audio tokens are cut")
-    max_text_tokens: int = option(30, help="longer texts are cut")
+    max_speech_tokens: int = option(38, help="longer sequences of audio tokens are cut")
+    max_text_tokens: int = option(28, help="longer texts are cut")
     layers: int = option(2, help="transformer layers of the backbone")
     hidden_dim: int = option(192, help="width of the backbone, a multiple of 4 heads")
     audio_rows: str = option(
@@ -57,11 +57,14 @@ class TrainOptions:
         choices=("centroids", "random"),
     )
     token_dropout: float = option(0.1, help="share of audio tokens left out, as augmentation")
+    token_jitter: float = option(
+        0.2, help="share of audio tokens replaced by one that sounds alike, as augmentation"
+    )
     language_dropout: float = option(0.5, help="share of prefixes that leave the language out")
     bitext: float = option(0.0, help="share of each batch that is text–text pairs")
-    evaluate_every: int = option(100, help="steps between dev evaluations and checkpoints")
+    evaluate_every: int = option(150, help="steps between dev evaluations and checkpoints")
     seed: int = option(0, help="seeds weights, order and augmentation")
-    overwrite: bool = option(False, help="replace a run made with other options")
+    overwrite: bool = option(False, help="throw away what is there and begin anew")
     dry_run: bool = option(False, help="print data and model sizes, then stop")
 
     def __post_init__(self) -> None:
@@ -119,6 +122,13 @@ def train(options: TrainOptions) -> OutputDir:
     model = build(options, data)
     first_step = restore(model, out)
 
+    augmentation = Augmentation(
+        token_dropout=options.token_dropout,
+        token_jitter=options.token_jitter,
+        neighbors=model.encoder.codebook.neighbors(),
+        language_dropout=options.language_dropout,
+    )
+
     def batches() -> Any:
         return training_batches(
             data,
@@ -127,7 +137,7 @@ def train(options: TrainOptions) -> OutputDir:
             seed=options.seed,
             first_step=first_step,
             bitext=options.bitext,
-            augmentation=Augmentation(options.token_dropout, options.language_dropout),
+            augmentation=augmentation,
         )
 
     if first_step == 0:
@@ -161,6 +171,7 @@ def build(options: TrainOptions, data: OutputDir) -> Any:
     from model.backbone import centroid_rows, create_backbone, extend_vocabulary, random_rows
     from model.contrastive import ContrastiveModel
     from model.dual_encoder import DualEncoder
+    from model.matmul_layers import use_matmuls
     from model.vocabulary import Vocabulary
     from pipelines.codebook import Codebook
 
@@ -193,6 +204,7 @@ def build(options: TrainOptions, data: OutputDir) -> Any:
         standardize=options.standardize,
         dim=options.embedding_dim,
     )
+    use_matmuls(encoder.backbone)
     model = ContrastiveModel(encoder, scale=options.scale, spread_out=options.spread_out)
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0,

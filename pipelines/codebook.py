@@ -77,6 +77,14 @@ class Codebook:
         halves: np.ndarray = 0.5 * np.square(self.centroids).sum(1)
         return halves
 
+    def neighbors(self, count: int = 8) -> np.ndarray:
+        """The tokens nearest to each: int64 `[k, min(count, k - 1)]`, nearest first."""
+        lengths = np.square(self.centroids).sum(1)
+        distances = lengths[:, None] + lengths[None, :] - 2 * self.centroids @ self.centroids.T
+        np.fill_diagonal(distances, np.inf)
+        order: np.ndarray = distances.argsort(axis=1)[:, : min(count, self.size - 1)]
+        return order
+
     def save(self, folder: str) -> None:
         """Writes `codebook.npz` (arrays only) and then `card.json` into a folder."""
         buffer = io.BytesIO()

@@ -42,20 +42,20 @@ class PrepareOptions:
     corpus: str = option("demo", help="demo, or the path of a .jsonl, .csv or .tsv manifest")
     audio_root: str = option("", help="where a manifest's audio paths start; else its folder")
     speech_encoder: str = option(
-        "whisper_base@3",
+        "whisper_base@4",
         help="whisper_base@N taps layer N (1–6); mfcc needs no weights, its tokens are far worse",
     )
     codebook: str = option("", help="reuse the codebook in this folder instead of fitting one")
     codebook_size: int = option(1024, help="how many audio tokens (k of k-means)")
-    codebook_utterances: int = option(1500, help="training recordings sampled to fit the codebook")
-    codebook_frames: int = option(45_000, help="frames kept of that sample, 25 a second")
+    codebook_utterances: int = option(1000, help="training recordings sampled to fit the codebook")
+    codebook_frames: int = option(30_000, help="frames kept of that sample, 25 a second")
     shards: int = option(32, help="units of work, each read, tokenized and written in one go")
-    voices: int = option(2, help="demo corpus: recordings of each training sentence and language")
+    voices: int = option(1, help="demo corpus: recordings of each training sentence and language")
     max_seconds: float = option(600.0, help="longer recordings are rejected")
     max_rejects: float = option(0.05, help="fail if a larger share of the rows is rejected")
     seed: int = option(0, help="seeds the sample and k-means")
     limit: int | None = option(None, help="read only so many rows of the corpus")
-    overwrite: bool = option(False, help="replace an output made with other options")
+    overwrite: bool = option(False, help="throw away what is there and begin anew")
     dry_run: bool = option(False, help="print what would be read and written, then stop")
 
     def __post_init__(self) -> None:

@@ -8,9 +8,9 @@ import pytest
 
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
-from pipelines import quiet  # noqa: E402, F401  (before TensorFlow)
-from pipelines.output_dir import OutputDir  # noqa: E402
-from tests import tiny  # noqa: E402
+from pipelines import quiet  # noqa: F401  (before TensorFlow)
+from pipelines.output_dir import OutputDir
+from tests import tiny
 
 
 @pytest.fixture(scope="session")

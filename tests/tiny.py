@@ -29,7 +29,7 @@ SPLITS = {"black": "dev", "white": "test"}
 
 
 def spoken(text: str, seed: int = 0) -> np.ndarray:
-    """Audio tokens of a made-up language sound by sound: each letter one token, held for a while."""
+    """Audio tokens of a made-up pronunciation: each letter one token, held for a while."""
     rng = np.random.default_rng([seed, *text.encode()])
     letters = [ord(letter) % AUDIO_TOKENS for letter in text if letter != " "]
     return np.repeat(letters, rng.integers(1, 4, len(letters))).astype(np.int16)
@@ -47,6 +47,7 @@ def tiny_pairs() -> list[Pair]:
                 text = f"{colours[language]} {words[language]}"
                 for voice in range(2 if split == "train" else 1):
                     tokens = spoken(text, voice)
+                    words_in_uri = text.replace(" ", "%20")
                     pairs.append(
                         Pair(
                             id=f"{language}-{colour}-{word}-{voice}",
@@ -57,7 +58,7 @@ def tiny_pairs() -> list[Pair]:
                             sentence_id=f"{colour}-{word}",
                             split=split,
                             source_tokens=tokens,
-                            audio=f"espeak:{language}?rate=160&pitch=50&text={text.replace(' ', '%20')}",
+                            audio=f"espeak:{language}?rate=160&pitch=50&text={words_in_uri}",
                             speaker=f"voice-{voice}",
                             seconds=len(tokens) / 25,
                             provenance="tiny",

@@ -2,8 +2,9 @@ import itertools
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from model.data import Augmentation, training_batches
+from model.data import Augmentation, _jitter, training_batches
 from model.vocabulary import PADDING, SPEECH, TEXT, Vocabulary
 from pipelines.output_dir import OutputDir
 from tests.tiny import AUDIO_TOKENS
@@ -61,6 +62,20 @@ def test_dropped_tokens_and_languages_follow_their_rates(tiny_data):
     assert 0.4 < lengths[1] / lengths[0] < 0.9
     assert len({int(p) for b in dropped for p in b["source"][:, 1]}) == 1
     assert len({int(p) for b in whole for p in b["source"][:, 1]}) == 2
+
+
+def test_jittered_tokens_become_neighbours_of_theirs_as_often_as_asked(tiny_data):
+    neighbors = (np.arange(AUDIO_TOKENS)[:, None] + [1, 2]) % AUDIO_TOKENS
+    still = Augmentation(token_dropout=0.0, language_dropout=0.0)
+    some = Augmentation(0.0, token_jitter=0.25, neighbors=neighbors, language_dropout=0.0)
+    tokens = tf.ragged.constant([[3] * 2000, [7] * 2000], tf.int64, ragged_rank=1)
+    jittered = _jitter(tokens, some, tf.constant([0, 1], tf.int64))
+    for row, token in zip(jittered.numpy(), (3, 7), strict=True):
+        shares = [(row == token + offset).mean() for offset in range(3)]
+        assert np.allclose(shares, [0.75, 0.125, 0.125], atol=0.03)
+    assert not equal(
+        batches(tiny_data, 3, augmentation=still), batches(tiny_data, 3, augmentation=some)
+    )
 
 
 def test_text_pairs_take_the_share_asked_for(tiny_data):

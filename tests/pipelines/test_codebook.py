@@ -166,3 +166,10 @@ def test_an_archive_of_objects_is_never_unpickled(tmp_path: Path) -> None:
 def test_a_missing_codebook_is_said_to_be_missing(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"nowhere/codebook\.npz"):
         Codebook.load(f"{tmp_path}/nowhere")
+
+
+def test_neighbours_are_the_nearest_other_centroids_nearest_first() -> None:
+    centroids = np.array([[0.0], [1.0], [3.0], [7.0]], np.float32)
+    codebook = Codebook(centroids, np.ones(1, np.float32), {})
+    assert codebook.neighbors(2).tolist() == [[1, 2], [0, 2], [1, 0], [2, 1]]
+    assert codebook.neighbors().shape == (4, 3)
