@@ -241,7 +241,10 @@ def _verified(folder: str) -> dict[str, str]:
     """The hashes a preset names, each found right."""
     preset_digest(folder)
     hashes: dict[str, str] = storage.read_json(storage.join(folder, MANIFEST))
-    allowed = {"config.json", WEIGHTS, "codebook/codebook.npz", "codebook/card.json"}
+    required = {"config.json", WEIGHTS}
+    if not required <= set(hashes):
+        raise ValueError(f"{folder}/{MANIFEST} must name {' and '.join(sorted(required))}")
+    allowed = {*required, "codebook/codebook.npz", "codebook/card.json"}
     for name, expected in hashes.items():
         if name not in allowed:
             raise ValueError(f"{folder}/{MANIFEST} names {name!r}, which is no part of a preset")

@@ -153,6 +153,7 @@ def train(options: TrainOptions) -> OutputDir:
             initial_epoch=first_step // every,
             epochs=-(-options.steps // every),
             callbacks=[run],
+            shuffle=False,
             verbose=0,
         )
     model.encoder.save_to_preset(out.file("preset"))

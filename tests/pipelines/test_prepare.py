@@ -27,6 +27,7 @@ REPOSITORY = Path(__file__).parents[2]
 DEMO = (
     "--corpus=demo",
     "--limit=300",
+    "--voices=2",
     "--speech-encoder=mfcc",
     "--codebook-size=32",
     "--codebook-utterances=60",
@@ -56,7 +57,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> OutputDir:
 
 
 def test_every_row_of_the_demo_becomes_a_pair(data: OutputDir) -> None:
-    rows = [row for _, row in zip(range(300), DemoCorpus().rows(), strict=False)]
+    rows = [row for _, row in zip(range(300), DemoCorpus(2).rows(), strict=False)]
     pairs = {pair.id: pair for pair in all_pairs(data)}
 
     assert len(pairs) == 300
@@ -257,7 +258,7 @@ def test_help_teaches_with_examples_and_defaults(capsys: pytest.CaptureFixture[s
     text = capsys.readouterr().out
 
     assert "python -m pipelines.prepare --corpus demo --output demo/data" in text
-    assert "(default: whisper_base@3)" in " ".join(text.split())
+    assert "(default: whisper_base@4)" in " ".join(text.split())
     assert "--runner=DataflowRunner" in text
 
 
