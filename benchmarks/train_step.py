@@ -21,6 +21,8 @@ def main() -> None:
     from model.contrastive import ContrastiveModel
     from model.dual_encoder import DualEncoder
     from model.matmul_layers import use_matmuls
+    from model.vocabulary import SPEECH as SPEECH_PREFIX
+    from model.vocabulary import TEXT as TEXT_PREFIX
     from model.vocabulary import Vocabulary
 
     rng = np.random.default_rng(0)
@@ -29,6 +31,7 @@ def main() -> None:
     def batch() -> dict[str, tf.Tensor]:
         sides = {"source": SPEECH, "target": TEXT}
         ids = {k: rng.integers(4, vocabulary.size, (BATCH, n)) for k, n in sides.items()}
+        ids["source"][:, 0], ids["target"][:, 0] = SPEECH_PREFIX, TEXT_PREFIX
         tensors = {k: tf.constant(v, tf.int32) for k, v in ids.items()}
         return {**tensors, "sentence": tf.range(BATCH, dtype=tf.int64)}
 

@@ -126,9 +126,9 @@ def find_model(path: str) -> tuple[str, str]:
         ValueError: there is none.
     """
     from model.dual_encoder import preset_digest
+    from model.export import find_preset
 
-    inside = storage.join(path, "preset")
-    preset = inside if storage.exists(inside) else path
+    preset = find_preset(path)
     return preset, preset_digest(preset)
 
 
