@@ -20,6 +20,8 @@ import numpy as np
 RETRIEVALS = ("intersection", "max", "forward", "backward")
 SCORES = ("margin", "cosine")
 FORWARD, BACKWARD = 1, 2
+DEFAULT_THRESHOLD = 1.06
+"""The margin at which mined bitext is commonly cut where nothing is known of the collections."""
 
 
 @dataclass(frozen=True, eq=False)

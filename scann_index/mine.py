@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import io
-import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from pipelines import options as command_line
 from pipelines import storage
@@ -18,31 +14,29 @@ from pipelines.options import option
 from pipelines.output_dir import OutputDir, OutputError, State
 from pipelines.rejects import TooManyRejects
 from pipelines.utterance import SPLITS
-from scann_index.collection import INDEX, Collection
-from scann_index.margin import BACKWARD, FORWARD, RETRIEVALS, Matches, Neighbours, match, nearest
-from scann_index.mine_quality import BY_SENTENCE, Gold, gold_of, quality
+from scann_index.bundle import KIND as INDEX
+from scann_index.collection import Collection
+from scann_index.margin import DEFAULT_THRESHOLD, RETRIEVALS
+from scann_index.mine_quality import BY_SENTENCE
 from scann_index.row import MODALITIES
 
 if TYPE_CHECKING:
-    from scann_index.mine_pipeline import Side
+    from scann_index.mine_blocks import Side
 
 KIND = "mined"
-FOUND_BY = {FORWARD: "forward", BACKWARD: "backward", FORWARD + BACKWARD: "both"}
-PAIRS_A_FILE = 100_000
-DEFAULT_THRESHOLD = 1.06
 DESCRIPTION = """\
 Finds the pairs that two collections have in common, though nobody says where: a recording and a
 text, or two texts, that mean the same. Every row of one side is searched in the other; a pair is
-kept if it stands out from its neighbours (ratio margin, Artetxe & Schwenk 2019). A side is an index,
-a folder of pipelines.prepare, or a text file: .txt with one sentence a line, .tsv with an id, a tab
-and a sentence. Runs in this process; pass Beam's own flags to run elsewhere. Run it again after an
-interruption: finished blocks are kept.
+kept if it stands out from its neighbours (ratio margin, Artetxe & Schwenk 2019). A side is an
+index, a folder of pipelines.prepare, or a text file: .txt with one sentence a line, .tsv with an
+id, a tab and a sentence. Runs in this process; pass Beam's own flags to run elsewhere. Run it again
+after an interruption: finished blocks are kept.
 
 examples:
   python -m scann_index.mine --model run --left data --left-modality speech \\
       --right news.txt --right-modality text --right-languages fr --output mined
-  python -m scann_index.mine --left index --left-languages it --right index --right-languages en \\
-      --modality text --output mined
+  python -m scann_index.mine --left index --left-modality speech --left-languages it \\
+      --right index --right-modality text --right-languages en --output mined
   python -m scann_index.mine --left index --left-modality speech --right index \\
       --right-modality text --gold sentence-ids --distractors 10 --output quality
 """
@@ -117,7 +111,7 @@ class MineOptions:
 
     def sides(self) -> list[Side]:
         """Both collections, left first."""
-        from scann_index.mine_pipeline import LEFT, RIGHT, Side
+        from scann_index.mine_blocks import LEFT, RIGHT, Side
 
         left = Collection(self.left, self.left_modality, self.left_languages, self.splits)
         right = Collection(self.right, self.right_modality, self.right_languages, self.splits)
@@ -151,6 +145,8 @@ def mine(options: MineOptions, beam_flags: Sequence[str] = ()) -> OutputDir:
         TooManyRejects: too much of a text file can't be used.
         ValueError: the inputs don't fit together, or hold no such rows.
     """
+    from scann_index.mine_select import select
+
     sides = options.sides()
     for side in sides:
         side.collection.check()
@@ -166,7 +162,7 @@ def mine(options: MineOptions, beam_flags: Sequence[str] = ()) -> OutputDir:
     embedded = time.time()
     _search(options, out, blocks, beam_flags)
     searched = time.time()
-    files, facts = _select(options, out, blocks)
+    files, facts = select(options, out, blocks)
     seconds = {"embed": embedded - started, "search": searched - embedded}
     seconds["select"] = time.time() - searched
     stats = {**counts, **facts, "wall_seconds": seconds}
@@ -204,19 +200,23 @@ def find_model(options: MineOptions, sides: Sequence[Side]) -> tuple[str, str]:
     return find_preset(options.model)
 
 
+def _run(transform: Any, beam_flags: Sequence[str]) -> None:
+    from pipelines import beam_runner
+
+    beam_runner.run(lambda pipeline: pipeline | transform, beam_flags)
+
+
 def _count(
     options: MineOptions, out: OutputDir, sides: Sequence[Side], beam_flags: Sequence[str]
 ) -> dict[str, Any]:
     """How many rows each side has, distinct ones and rejects among them, counted once."""
-    from pipelines import beam_runner
-    from scann_index.mine_pipeline import CountSide
+    from scann_index.mine_blocks import CountSide
 
     counts = {}
     for side in sides:
         path = out.file("rows", f"{side.name}.json")
         if not storage.exists(path):
-            transform = CountSide(out.path, side)
-            beam_runner.run(lambda pipeline, t=transform: pipeline | t, beam_flags)
+            _run(CountSide(out.path, side), beam_flags)
         counts[side.name] = counted = storage.read_json(path)
         rejected = sum(counted["rejects"].values())
         if rejected > options.max_rejects * (rejected + counted["rows"]):
@@ -242,7 +242,7 @@ def _embed(
 ) -> dict[str, list[str]]:
     """Writes the blocks that no earlier run wrote; returns the names of each side's."""
     from pipelines import beam_runner
-    from scann_index.mine_pipeline import WriteBlocks, block_path, blocks_of
+    from scann_index.mine_blocks import WriteBlocks, block_path, blocks_of
 
     blocks = {}
     for side in sides:
@@ -253,7 +253,7 @@ def _embed(
             with beam_runner.progress(
                 f"embed {side.name}", out.file("blocks"), pattern, len(names)
             ):
-                beam_runner.run(lambda pipeline, w=write: pipeline | w, beam_flags)
+                _run(write, beam_flags)
         # Rows go to blocks by hash: of many small blocks one may get none.
         blocks[side.name] = [n for n in names if storage.exists(block_path(out.path, n, "json"))]
     return blocks
@@ -266,7 +266,7 @@ def _search(
     import apache_beam as beam
 
     from pipelines import beam_runner
-    from scann_index.mine_pipeline import FindNeighbours
+    from scann_index.mine_search import FindNeighbours
 
     left, right = blocks.values()
     find = FindNeighbours(
@@ -280,132 +280,6 @@ def _search(
     with beam_runner.progress("search", out.file("neighbours"), "*.npz", total):
         if len(storage.list_files(out.file("neighbours"), "*.npz")) < total:
             beam_runner.run(build, beam_flags)
-
-
-def neighbours_of(
-    folder: str, queries: Sequence[str], searched: Sequence[str], k: int
-) -> Neighbours:
-    """The neighbours of all rows of one side in the other, numbered through all its blocks."""
-    from scann_index.mine_pipeline import block_path, read_neighbours
-
-    sizes = [storage.read_json(block_path(folder, name, "json"))["rows"] for name in searched]
-    starts = np.cumsum([0, *sizes])
-    rows = []
-    for block in queries:
-        parts = []
-        for start, name in zip(starts, searched, strict=False):
-            found = read_neighbours(folder, block, name)
-            numbers = np.where(found.indices >= 0, found.indices + start, -1)
-            parts.append(Neighbours(numbers, found.cosines))
-        rows.append(nearest(parts, k))
-    return Neighbours(
-        np.concatenate([part.indices for part in rows]),
-        np.concatenate([part.cosines for part in rows]),
-    )
-
-
-def _select(
-    options: MineOptions, out: OutputDir, blocks: dict[str, list[str]]
-) -> tuple[list[str], dict[str, Any]]:
-    """Matches the two sides, writes the pairs and their quality; returns the files and facts."""
-    from scann_index.mine_chart import chart
-    from scann_index.mine_pipeline import block_path
-
-    left, right = blocks.values()
-    forward = neighbours_of(out.path, left, right, options.neighbours)
-    backward = neighbours_of(out.path, right, left, options.neighbours)
-    matches = match(forward, backward, options.retrieval)
-    files = ["rejects-left.jsonl", "rejects-right.jsonl"]
-    facts: dict[str, Any] = {"candidates": len(matches)}
-    threshold, gold = options.threshold, None
-    if options.gold:
-        gold = gold_of(options.gold, *(_names(out.path, side) for side in (left, right)))
-        dev = _dev_rows(_names(out.path, left)["names"], options.dev_share)
-        report = quality(matches, gold, dev, threshold)
-        by_cosine = match(forward, backward, options.retrieval, "cosine")
-        report["by_cosine"] = quality(by_cosine, gold, dev, None)
-        threshold = report["threshold"]
-        storage.write_json(out.file("quality.json"), report)
-        title = "Mined pairs: precision, recall and F1 by the margin they must reach"
-        storage.write_bytes(out.file("quality.svg"), chart(report, title).encode("utf-8"))
-        files += ["quality.json", "quality.svg"]
-        facts["quality"] = {k: v for k, v in report.items() if k not in ("curve", "by_cosine")}
-        facts["quality"]["by_cosine"] = report["by_cosine"]["test"]
-    threshold = DEFAULT_THRESHOLD if threshold is None else threshold
-    kept = matches.where(matches.margins >= threshold)
-    facts |= {"threshold": threshold, "pairs": len(kept)}
-    found_by = {name: int((kept.directions == d).sum()) for d, name in FOUND_BY.items()}
-    facts["found_by"] = found_by
-    assert storage.exists(block_path(out.path, left[0], "json"))
-    return [*_write_pairs(options, out, blocks, kept, gold), *files], facts
-
-
-def _names(folder: str, blocks: Sequence[str]) -> dict[str, list[list[str]]]:
-    """The ids and sentence ids of each row of some blocks."""
-    from scann_index.mine_pipeline import block_path
-
-    records = [storage.read_json(block_path(folder, name, "json")) for name in blocks]
-    return {key: [ids for r in records for ids in r[key]] for key in ("names", "sentences")}
-
-
-def _dev_rows(names: Sequence[Sequence[str]], share: float) -> np.ndarray:
-    """Which rows the threshold is chosen on, by the hash of their ids: bool `[rows]`."""
-    digests = (storage.sha256("\0".join(ids).encode("utf-8", "surrogatepass")) for ids in names)
-    return np.array([int(digest[:8], 16) < share * 2**32 for digest in digests], bool)
-
-
-def _write_pairs(
-    options: MineOptions,
-    out: OutputDir,
-    blocks: dict[str, list[str]],
-    matches: Matches,
-    gold: Gold | None,
-) -> list[str]:
-    """Writes pairs, `PAIRS_A_FILE` a file; returns the names of the files."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from scann_index.mine_pipeline import read_rows
-
-    tables = [
-        pa.concat_tables([read_rows(out.path, n) for n in names]) for names in blocks.values()
-    ]
-    count = max(1, -(-len(matches) // PAIRS_A_FILE))
-    files = []
-    for number in range(count):
-        part = matches.where(
-            np.arange(number * PAIRS_A_FILE, min(len(matches), (number + 1) * PAIRS_A_FILE))
-        )
-        records = list(_records(part, tables, gold))
-        files.append(f"pairs-{number:05d}-of-{count:05d}.{options.format}")
-        if options.format == "jsonl":
-            data = "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in records).encode(
-                "utf-8", "surrogatepass"
-            )
-        else:
-            buffer = io.BytesIO()
-            pq.write_table(pa.Table.from_pylist(records), buffer)
-            data = buffer.getvalue()
-        storage.write_bytes(out.file(files[-1]), data)
-    return files
-
-
-def _records(
-    matches: Matches, tables: Sequence[Any], gold: Gold | None
-) -> Iterator[dict[str, Any]]:
-    sides = [tables[0].take(matches.left).to_pylist(), tables[1].take(matches.right).to_pylist()]
-    shown = ("id", "language", "modality", "text", "audio", "seconds", "speaker", "sentence_id")
-    for place, (left, right) in enumerate(zip(*sides, strict=True)):
-        record: dict[str, Any] = {
-            "margin": round(float(matches.margins[place]), 5),
-            "cosine": round(float(matches.cosines[place]), 5),
-            "found_by": FOUND_BY[int(matches.directions[place])],
-        }
-        if gold is not None:
-            record["right"] = gold.is_right(int(matches.left[place]), int(matches.right[place]))
-        for name, row in (("left", left), ("right", right)):
-            record |= {f"{name}_{field}": row[field] for field in shown}
-        yield record
 
 
 def summary(stats: dict[str, Any], path: str) -> str:
