@@ -1,0 +1,81 @@
+# A flex template is an image and a list of parameters, in a bucket. Each parameter is an option of
+# the verb; the image's launcher turns it into `--option=value`.
+
+locals {
+  # Written apart from here are `verb` and what the workflow always gives.
+  template_parameters = {
+    prepare = {
+      corpus              = "Manifest of the corpus, gs://…"
+      output              = "Folder to write to, gs://…"
+      audio_root          = "Where the audio paths of the manifest start"
+      speech_encoder      = "Speech encoder and layer, whisper_base@4"
+      codebook            = "Reuse the codebook in this folder"
+      codebook_size       = "Audio tokens"
+      codebook_utterances = "Recordings sampled for the codebook"
+      codebook_frames     = "Frames kept of that sample"
+      shards              = "Units of work"
+      max_seconds         = "Longer recordings are rejected"
+      max_rejects         = "Fail if a larger share is rejected"
+      seed                = "Seeds the sample and k-means"
+      limit               = "Read only so many rows"
+    }
+    build = {
+      model         = "Folder of the preset, gs://…"
+      data          = "Folder written by prepare, gs://…"
+      output        = "Folder to write to, gs://…"
+      splits        = "Splits to index"
+      modalities    = "Modalities to index"
+      exact_below   = "Smaller shards are searched exactly"
+      shard_rows    = "A language with more rows is split"
+      target_recall = "Recall that bigger shards are tuned for"
+      limit         = "Read only so many pairs"
+    }
+    evaluate = {
+      index     = "Folder written by build, gs://…"
+      data      = "Folder written by prepare, gs://…"
+      run       = "Folder written by training, gs://…"
+      output    = "Folder to write to, gs://…"
+      split     = "Split of the queries"
+      languages = "Score only these languages"
+      limit     = "Only so many queries a language"
+      examples  = "Hits and misses shown of each language"
+    }
+  }
+  template_required = {
+    prepare  = ["corpus", "output"]
+    build    = ["model", "data", "output"]
+    evaluate = ["index", "data", "output"]
+  }
+}
+
+resource "google_storage_bucket_object" "template" {
+  for_each = local.template_parameters
+
+  bucket       = google_storage_bucket.this["staging"].name
+  name         = "templates/${each.key}.json"
+  content_type = "application/json"
+
+  content = jsonencode({
+    image   = local.images.worker
+    sdkInfo = { language = "PYTHON" }
+    metadata = {
+      name        = "${var.name}-${each.key}"
+      description = "One Beam pipeline of the verb ${each.key}: the next that its output lacks"
+      parameters = concat(
+        [{
+          name       = "verb"
+          label      = "Verb"
+          helpText   = "The verb to run; always ${each.key}"
+          isOptional = false
+          regexes    = ["^${each.key}$"]
+        }],
+        [for name, help in each.value : {
+          name       = name
+          label      = name
+          helpText   = help
+          isOptional = !contains(local.template_required[each.key], name)
+        }],
+      )
+    }
+  })
+}
