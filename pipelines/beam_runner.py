@@ -14,9 +14,14 @@ from pipelines import (
 )
 
 import apache_beam as beam  # isort: skip
+from apache_beam.options.pipeline_options import GoogleCloudOptions  # isort: skip
 from apache_beam.options.pipeline_options import PipelineOptions  # isort: skip
 from apache_beam.options.pipeline_options import SetupOptions  # isort: skip
 from apache_beam.options.pipeline_options import StandardOptions  # isort: skip
+
+
+class TemplateWritten(SystemExit):
+    """The pipeline was described at `--template_location`: somebody else is to run it, later."""
 
 
 def run(build: Callable[[Any], Any], beam_flags: Sequence[str] = ()) -> Any:
@@ -31,6 +36,10 @@ def run(build: Callable[[Any], Any], beam_flags: Sequence[str] = ()) -> Any:
 
     Returns:
         The finished `PipelineResult`.
+
+    Raises:
+        TemplateWritten: `--template_location` was given, so nothing has run yet that whoever called
+            could go on with.
     """
     options = PipelineOptions(list(beam_flags))
     options.view_as(SetupOptions).save_main_session = False
@@ -48,6 +57,8 @@ def run(build: Callable[[Any], Any], beam_flags: Sequence[str] = ()) -> Any:
     build(pipeline)
     result = pipeline.run()
     result.wait_until_finish()
+    if options.view_as(GoogleCloudOptions).template_location:
+        raise TemplateWritten(0)
     return result
 
 

@@ -65,9 +65,15 @@ def parse(
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     parser = _parser(options_class, prog, description)
+    if beam:
+        parser.add_argument(
+            "--env",
+            metavar="OUTPUTS.json",
+            help="run on the cloud that this file of `terraform output -json` describes",
+        )
     namespace, unknown = parser.parse_known_args(argv)
     given = {k: v for k, v in vars(namespace).items() if v is not None}
-    config = given.pop("config", None)
+    config, env = given.pop("config", None), given.pop("env", None)
     fields = {f.name: f for f in dataclasses.fields(options_class)}  # type: ignore[arg-type]
     known_flags = list(parser._option_string_actions)
 
@@ -94,6 +100,10 @@ def parse(
     if missing:
         parser.error("missing " + ", ".join("--" + name.replace("_", "-") for name in missing))
     try:
+        if env:
+            from pipelines.cloud import beam_flags as flags_of
+
+            passed = flags_of(env, passed)
         return options_class(**values), passed
     except ValueError as error:
         parser.error(str(error))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import time
 from collections import Counter
@@ -200,6 +201,10 @@ def _tokenize(
     from pipelines import beam_runner
     from pipelines import tokenize_speech as speech
 
+    finished = storage.list_files(out.file("finished"), "*.json")
+    if finished and _wanted(options, corpus, out) <= set(finished):
+        return
+
     def unfinished(shard: Any, folder: str = out.path) -> bool:
         return not storage.exists(speech.finished_path(folder, shard.index))
 
@@ -218,6 +223,15 @@ def _tokenize(
 
     with beam_runner.progress("tokenize speech", out.file("finished"), "*.json", options.shards):
         beam_runner.run(build, beam_flags)
+
+
+def _wanted(options: PrepareOptions, corpus: Corpus, out: OutputDir) -> set[str]:
+    """The summaries that there will be: no row's id may fall into some of the shards."""
+    from pipelines.shard import shard_index
+    from pipelines.tokenize_speech import finished_path
+
+    rows = itertools.islice(corpus.rows(), options.limit)
+    return {finished_path(out.path, shard_index(row.id, options.shards)) for row in rows}
 
 
 def merge(shards: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -45,11 +45,11 @@ variable "labels" {
 }
 
 variable "buckets" {
-  description = <<-E
+  description = <<-EOT
     force_destroy: let `terraform destroy` empty the buckets.
     temporary_days: what pipelines leave in temp/ and staging/ is deleted after so many days.
     noncurrent_days: replaced and deleted objects can be restored for so long.
-  E
+  EOT
   type = object({
     force_destroy   = optional(bool, false)
     temporary_days  = optional(number, 7)
@@ -87,11 +87,11 @@ variable "image_tag" {
 }
 
 variable "beam" {
-  description = <<-E
+  description = <<-EOT
     Dataflow: prepare, build and evaluate.
     max_workers times the cores of machine_type is what the quota of CPUs must allow.
     launcher_machine_type: builds the job, and hashes what a finished stage wrote.
-  E
+  EOT
   type = object({
     machine_type          = optional(string, "n2-standard-8")
     max_workers           = optional(number, 16)
@@ -113,11 +113,11 @@ variable "beam" {
 }
 
 variable "training" {
-  description = <<-E
+  description = <<-EOT
     The Vertex AI custom job of model.train. accelerator_type and machine_type must go together
     (NVIDIA_L4 with g2-standard-*, NVIDIA_TESLA_A100 with a2-highgpu-*); an accelerator_count of 0
     trains on CPUs. spot: half the price or less, may be stopped; training resumes.
-  E
+  EOT
   type = object({
     machine_type      = optional(string, "g2-standard-12")
     accelerator_type  = optional(string, "NVIDIA_L4")
@@ -145,12 +145,12 @@ variable "training" {
 }
 
 variable "workflow" {
-  description = <<-E
+  description = <<-EOT
     retries: failed jobs of a stage that are tried again before the run fails.
     launches: successful jobs a Beam stage may take before it must have completed its output.
     poll_seconds: between two looks at a running job.
     protected: refuse to destroy the workflow.
-  E
+  EOT
   type = object({
     retries      = optional(number, 1)
     launches     = optional(number, 6)
@@ -166,10 +166,10 @@ variable "workflow" {
 }
 
 variable "alerts" {
-  description = <<-E
+  description = <<-EOT
     emails: who is told of failed jobs, failed workflows, endless jobs and the budget.
     longest_job_hours: a Dataflow job that runs longer is told of; it may be stuck, and costs.
-  E
+  EOT
   type = object({
     emails            = optional(list(string), [])
     longest_job_hours = optional(number, 12)
@@ -183,10 +183,10 @@ variable "alerts" {
 }
 
 variable "budget" {
-  description = <<-E
+  description = <<-EOT
     Tells, but does not stop, spending. billing_account: what `gcloud billing accounts list` prints;
     needed unless enabled is false. thresholds: shares of the monthly amount.
-  E
+  EOT
   type = object({
     enabled         = optional(bool, true)
     billing_account = optional(string)
@@ -245,10 +245,10 @@ variable "schedule" {
 }
 
 variable "server" {
-  description = <<-E
+  description = <<-EOT
     A Cloud Run service of the server image; null for none. args: what the container's Python runs,
     such as ["-m", "my.module"], and must listen on port 8080. invokers: members that may call it.
-  E
+  EOT
   type = object({
     args          = list(string)
     cpu           = optional(string, "4")

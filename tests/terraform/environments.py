@@ -41,7 +41,7 @@ def python(name: str) -> str:
 
 
 def prepare(*names: str) -> subprocess.Popen[bytes]:
-    """Begins to make environments in the background, so that tests needn't wait for them in turn."""
+    """Begins to make environments in the background, for tests not to wait for them in turn."""
     code = "from tests.terraform import environments\n"
     code += "".join(f"environments.python({name!r})\n" for name in names)
     return subprocess.Popen(

@@ -33,6 +33,17 @@ TYPES: dict[str, Any] = {
     "numberList": "number",
 }
 
+ENTRY = re.compile(
+    r"\n {4,6}(\w+): \{\n.*?isBlock: (true|false),\n"
+    r'\s+type: "(\w+)",\n\s+storageClassType: "(\w+)"',
+    re.DOTALL,
+)
+FLAGS = re.compile(
+    r"// (\w+) - computed: (true|false), optional: (true|false), required: (true|false)\n"
+    r"(.*?\n.*?\n.*?\n)"
+)
+GETTER = re.compile(r"get(String|Number|Boolean)Attribute|new cdktf\.(StringMap)\(")
+
 
 def used_types(folder: Path) -> tuple[set[str], set[str]]:
     """The types of the resources and data sources in a folder of `.tf` files."""
@@ -48,12 +59,13 @@ def sources(wheel: str) -> dict[str, str]:
     """The TypeScript of every binding, by its folder's name."""
     with zipfile.ZipFile(wheel) as archive:
         (name,) = [n for n in archive.namelist() if n.endswith(".tgz")]
-        package = tarfile.open(fileobj=io.BytesIO(archive.read(name)))
+        packed = io.BytesIO(archive.read(name))
     found = {}
-    for member in package:
-        match = re.fullmatch(r"package/lib/([a-z0-9-]+)/index\.js", member.name)
-        if match and (file := package.extractfile(member)):
-            found[match.group(1)] = typescript(file.read().decode("utf-8"))
+    with tarfile.open(fileobj=packed) as package:
+        for member in package:
+            match = re.fullmatch(r"package/lib/([a-z0-9-]+)/index\.js", member.name)
+            if match and (file := package.extractfile(member)):
+                found[match.group(1)] = typescript(file.read().decode("utf-8"))
     return found
 
 
@@ -73,17 +85,17 @@ def block_of(source: str, attributes: str, body: str, read_only: bool = False) -
         body: the class whose comments hold `name - computed: …, optional: …, required: …`.
         read_only: whether to keep attributes that the provider alone sets.
     """
-    entry = r'\n {4,6}(\w+): \{\n.*?isBlock: (true|false),\n\s+type: "(\w+)",\n\s+storageClassType: "(\w+)"'
-    writable = {m[0]: m[1:] for m in re.findall(entry, attributes, re.DOTALL)}
-    flags = r"// (\w+) - computed: (true|false), optional: (true|false), required: (true|false)\n(.*?\n.*?\n.*?\n)"
+    writable = {m[0]: m[1:] for m in ENTRY.findall(attributes)}
     block: dict[str, Any] = {"attributes": {}, "block_types": {}}
-    for name, computed, optional, required, code in re.findall(flags, body):
+    for name, computed, optional, required, code in FLAGS.findall(body):
         given = {"computed": computed, "optional": optional, "required": required}
         marks: dict[str, Any] = {key: True for key, value in given.items() if value == "true"}
         if name.endswith("_custom_endpoint"):
             continue
         if name not in writable:
-            getter = re.search(r"get(String|Number|Boolean)Attribute|new cdktf\.(StringMap)\(", code)
+            getter = re.search(
+                r"get(String|Number|Boolean)Attribute|new cdktf\.(StringMap)\(", code
+            )
             if read_only and getter:
                 kind = "stringMap" if getter[2] else getter[1].lower()
                 block["attributes"][name] = {"type": TYPES[kind], **marks}
@@ -143,7 +155,9 @@ def schema_of(source: str, read_only: bool = True) -> dict[str, Any]:
     """A resource's, data source's or provider's schema."""
     literal = source[source.rindex("synthesizeHclAttributes()") :]
     classes = re.findall(r"export class (\w+) extends cdktf\.Terraform\w+ \{", source)
-    return block_of(source, literal, source[source.index(f"export class {classes[-1]} ") :], read_only)
+    return block_of(
+        source, literal, source[source.index(f"export class {classes[-1]} ") :], read_only
+    )
 
 
 def main(wheel: str) -> None:
@@ -158,7 +172,9 @@ def main(wheel: str) -> None:
         "notice": LICENSE,
         "provider": schema_of(text["provider"], read_only=False),
         "resources": {name: schema_of(text[folder(name)]) for name in sorted(resources)},
-        "data_sources": {name: schema_of(text[f"data-google-{folder(name)}"]) for name in sorted(data)},
+        "data_sources": {
+            name: schema_of(text[f"data-google-{folder(name)}"]) for name in sorted(data)
+        },
     }
     json.dump(schema, sys.stdout, sort_keys=True, separators=(",", ":"))
 

@@ -61,8 +61,7 @@ def renames(file: Path) -> Iterator[Rename]:
         if heredoc:
             heredoc = "" if line.strip() == heredoc else heredoc
             continue
-        code = re.sub(r'"(?:\\.|\$\{[^}]*\}|[^"\\])*"', lambda m: "_" * len(m[0]), line)
-        code = code.split("#")[0]
+        code = without_strings(line).split("#")[0]
         block, argument = BLOCK.match(line), ARGUMENT.match(code)
         if inside[-1] and block:
             yield Rename(file.name, number, block.start(2), block[2])
@@ -82,6 +81,26 @@ def renames(file: Path) -> Iterator[Rename]:
                 inside.append(False)
             else:
                 inside.pop()
+
+
+def without_strings(line: str) -> str:
+    """The line with `_` in place of every string, whatever is interpolated in it."""
+    out, at, depths = "", 0, []  # of each open string, the open braces of its interpolation
+    while at < len(line):
+        step, in_text = 1, bool(depths) and depths[-1] == 0
+        masked = bool(depths)
+        if in_text and line[at] == "\\":
+            step = 2
+        elif in_text and line.startswith("${", at):
+            step, depths[-1] = 2, 1
+        elif line[at] == '"':
+            masked = True
+            depths.pop() if in_text else depths.append(0)
+        elif depths and not in_text:
+            depths[-1] += {"{": 1, "}": -1}.get(line[at], 0)
+        out += "_" * step if masked else line[at]
+        at += step
+    return out
 
 
 def unnoticed(environment: dict[str, str], plan: dict[str, object]) -> tuple[list[Rename], int]:

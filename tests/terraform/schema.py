@@ -34,9 +34,7 @@ def _block(block: dict[str, Any]) -> bytes:
     for name, nested in block.get("block_types", {}).items():
         bounds = ((4, nested.get("min_items")), (5, nested.get("max_items")))
         kind = NESTING[nested["nesting_mode"]]
-        fields.append(
-            (3, message((1, name), (2, _block(nested["block"])), (3, kind), *bounds))
-        )
+        fields.append((3, message((1, name), (2, _block(nested["block"])), (3, kind), *bounds)))
     return message(*fields)
 
 
@@ -91,7 +89,10 @@ def invented(kind: str, name: str, type_: Any, value: dict[str, Any]) -> Any:
         ("google_service_account", "member"): f"serviceAccount:{email}",
         ("google_service_account", "name"): f"projects/{project}/serviceAccounts/{email}",
         ("google_project", "number"): NUMBER,
-        ("google_project_iam_custom_role", "name"): f"projects/{project}/roles/{value.get('role_id')}",
+        (
+            "google_project_iam_custom_role",
+            "name",
+        ): f"projects/{project}/roles/{value.get('role_id')}",
         ("google_artifact_registry_repository", "name"): value.get("repository_id"),
         ("google_workflows_workflow", "id"): (
             f"projects/{project}/locations/{location}/workflows/{value.get('name')}"
@@ -104,4 +105,6 @@ def _items(value: Any) -> list[dict[str, Any]]:
     """The blocks of a nested value that are known."""
     if isinstance(value, dict):
         return [value]
-    return [item for item in value or [] if isinstance(item, dict)] if isinstance(value, list) else []
+    return (
+        [item for item in value or [] if isinstance(item, dict)] if isinstance(value, list) else []
+    )

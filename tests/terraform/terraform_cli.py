@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,7 +56,9 @@ class Module:
     @classmethod
     def copy(cls, folder: Path, environment: dict[str, str]) -> Module:
         """Copies `terraform/`."""
-        shutil.copytree(CONFIGURATION, folder, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*"))
+        shutil.copytree(
+            CONFIGURATION, folder, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*")
+        )
         return cls(folder, environment)
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -96,7 +97,3 @@ def resources(state: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The values of the resources in `terraform show -json`, by address."""
     root = (state.get("planned_values") or state["values"])["root_module"]
     return {r["address"]: r["values"] for r in root["resources"] if r["mode"] == "managed"}
-
-
-if __name__ == "__main__":
-    print(command(), file=sys.stderr)

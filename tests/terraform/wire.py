@@ -13,7 +13,7 @@ VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 
 
 def message(*fields: tuple[int, Value | None]) -> bytes:
-    """Encodes `(field number, value)` pairs; a repeated field is given repeatedly, None is left out."""
+    """Encodes `(field number, value)` pairs; a repeated field comes repeatedly, None not at all."""
     parts = []
     for number, value in fields:
         if value is None:

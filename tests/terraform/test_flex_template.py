@@ -1,0 +1,152 @@
+"""A flex template launches one pipeline of a verb at a time, until its output is complete."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipelines import flex_template, prepare, storage
+from pipelines.output_dir import OutputDir
+from scann_index import build, evaluate
+from tests.pipelines.sounds import encoded, voice
+from tests.terraform import fake_storage
+
+LABELS = '--labels={"goog-dataflow-provided-template-type":"flex"}'
+
+
+@pytest.fixture()
+def corpus(tmp_path: Path) -> str:
+    """A manifest of nine recordings."""
+    rows = ["audio\tlanguage\ttranscript\tsplit"]
+    for number in range(9):
+        (tmp_path / f"{number}.wav").write_bytes(encoded(voice(0.6, seed=number)))
+        rows.append(f"{number}.wav\ten\tsentence {number}\t{'test' if number > 6 else 'train'}")
+    path = tmp_path / "speech.tsv"
+    path.write_text("\n".join(rows) + "\n", "utf-8")
+    return str(path)
+
+
+def launch(verb: str, *flags: str, runner: str = "FnApiRunner") -> int:
+    """What the launcher of a template does, here with a runner that runs the job at once."""
+    given = [f"--verb={verb}", *flags, f"--runner={runner}"]
+    return flex_template.main([*given, "--template_location=job", "--job_name=job"])
+
+
+def prepare_flags(corpus: str, output: Path) -> tuple[str, ...]:
+    sizes = ("--codebook_size=8", "--codebook_utterances=7", "--shards=4")
+    return (f"--corpus={corpus}", f"--output={output}", "--speech_encoder=mfcc", *sizes)
+
+
+def test_prepare_is_complete_after_three_launches(corpus: str, tmp_path: Path) -> None:
+    output, done = tmp_path / "pairs", []
+    flags = prepare_flags(corpus, output)
+    while not (output / "COMPLETED").exists():
+        assert launch("prepare", *flags) == 0
+        done.append(
+            [
+                name
+                for name in ("codebook/card.json", "finished", "COMPLETED")
+                if (output / name).exists()
+            ]
+        )
+    assert done == [
+        ["codebook/card.json"],
+        ["codebook/card.json", "finished"],
+        ["codebook/card.json", "finished", "COMPLETED"],
+    ]
+    OutputDir.open(str(output), kind="pairs").verify()
+    assert launch("prepare", *flags) == 0, "a complete output is read back again"
+
+
+def test_an_index_is_complete_after_four_launches(
+    tiny_data: OutputDir, tiny_preset: str, tmp_path: Path
+) -> None:
+    flags = (f"--model={tiny_preset}", f"--data={tiny_data.path}", f"--output={tmp_path / 'index'}")
+    launches = 0
+    while not (tmp_path / "index" / "COMPLETED").exists():
+        assert launch("build", *flags, "--exact_below=20000") == 0
+        launches += 1
+    assert launches == 4, "the variable `workflow` in terraform/ allows for no fewer"
+
+
+def test_what_was_damaged_after_it_was_written_fails_the_job(corpus: str, tmp_path: Path) -> None:
+    output = tmp_path / "pairs"
+    flags = prepare_flags(corpus, output)
+    for _ in range(3):
+        launch("prepare", *flags)
+    (output / "codebook" / "card.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"card\.json is damaged"):
+        launch("prepare", *flags)
+
+
+def test_a_verb_that_fails_fails_the_launch(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert launch("prepare", f"--corpus={tmp_path}/none.tsv", f"--output={tmp_path}/pairs") == 1
+    assert "none.tsv" in capsys.readouterr().err
+
+
+def test_outside_a_template_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit:
+        flex_template.main(["--verb=prepare", "--corpus=demo"])
+    assert exit.value.code == 2
+    assert "inside a flex template only" in capsys.readouterr().err
+
+
+def test_options_are_told_from_flags_of_beam() -> None:
+    flags = ["--codebook_size=64", "--max_num_workers=3", LABELS, "--corpus=a=b", "--limit=5"]
+    assert flex_template.divide(flags, prepare.PrepareOptions) == (
+        ["--codebook-size=64", "--corpus=a=b", "--limit=5"],
+        ["--max_num_workers=3", LABELS],
+    )
+
+
+def test_every_verb_has_the_module_and_options_it_is_said_to_have() -> None:
+    found = {verb: (m, name) for verb, (m, name) in flex_template.VERBS.items()}
+    assert found == {
+        "prepare": (prepare.__name__, prepare.PrepareOptions.__name__),
+        "build": (build.__name__, build.BuildOptions.__name__),
+        "evaluate": (evaluate.__name__, evaluate.EvaluateOptions.__name__),
+    }
+
+
+def test_dataflow_gets_a_job_with_our_image_account_and_network(
+    corpus: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = prepare_flags(corpus, tmp_path / "pairs")
+    with fake_storage.serve() as (address, objects):
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", address)
+        status = flex_template.main(
+            [
+                "--verb=prepare",
+                *flags,
+                LABELS,
+                "--runner=DataflowRunner",
+                "--no_auth",
+                "--project=my-project-123",
+                "--region=europe-west4",
+                "--job_name=babelear-prepare-first",
+                "--temp_location=gs://bucket/temp",
+                "--staging_location=gs://bucket/staging",
+                "--template_location=gs://bucket/staging/job_object",
+                "--service_account_email=worker@my-project-123.iam.gserviceaccount.com",
+                "--subnetwork=regions/europe-west4/subnetworks/babelear-workers",
+                "--no_use_public_ips",
+                "--sdk_container_image=registry/worker:1",
+                "--worker_machine_type=n2-standard-8",
+                "--max_num_workers=16",
+            ]
+        )
+    assert status == 0
+    job = json.loads(objects["staging/job_object"])
+    (pool,) = [p for p in job["environment"]["workerPools"] if p["kind"] == "harness"]
+    assert pool["machineType"] == "n2-standard-8"
+    assert pool["ipConfiguration"] == "WORKER_IP_PRIVATE"
+    assert pool["subnetwork"] == "regions/europe-west4/subnetworks/babelear-workers"
+    assert [image["containerImage"] for image in pool["sdkHarnessContainerImages"]] == [
+        "registry/worker:1"
+    ]
+    assert job["environment"]["serviceAccountEmail"].startswith("worker@")
+    assert "staging/job_object" in objects and not storage.exists(f"{tmp_path}/pairs/codebook")
