@@ -31,13 +31,14 @@ locals {
         }
         workerPoolSpecs = [{
           replicaCount = 1
-          machineSpec = merge(
-            { machineType = var.training.machine_type },
-            var.training.accelerator_count == 0 ? {} : {
-              acceleratorType  = var.training.accelerator_type
-              acceleratorCount = var.training.accelerator_count
-            },
-          )
+          # A conditional would turn the count into text; what is null is left out instead.
+          machineSpec = {
+            for field, value in {
+              machineType      = var.training.machine_type
+              acceleratorType  = var.training.accelerator_count == 0 ? null : var.training.accelerator_type
+              acceleratorCount = var.training.accelerator_count == 0 ? null : var.training.accelerator_count
+            } : field => value if value != null
+          }
           diskSpec      = { bootDiskType = "pd-ssd", bootDiskSizeGb = var.training.disk_gb }
           containerSpec = { imageUri = local.images.trainer }
         }]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -52,10 +51,8 @@ def tools() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def provider() -> Iterator[dict[str, str]]:
     """The environment that makes Terraform use the stand-in provider."""
-    with tempfile.TemporaryDirectory() as folder:
-        server, environment = standin.serve(f"{folder}/provider")
+    with standin.serve() as environment:
         yield environment
-        server.stop(grace=None)
 
 
 @pytest.fixture(scope="session")

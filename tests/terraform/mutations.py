@@ -142,10 +142,8 @@ def main() -> int:
     """Runs all mutations."""
     from tests.terraform.conftest import EVERYTHING
 
-    with tempfile.TemporaryDirectory() as folder:
-        server, environment = standin.serve(f"{folder}/provider")
+    with standin.serve() as environment:
         missed, count = unnoticed(environment, EVERYTHING)
-        server.stop(grace=None)
     for rename in missed:
         print(rename)
     print(f"{count - len(missed)} of {count} renames were noticed ({1 - len(missed) / count:.1%})")

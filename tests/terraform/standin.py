@@ -9,8 +9,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -122,24 +127,50 @@ class _Calls(grpc.GenericRpcHandler):
         )
 
 
-def serve(socket: str) -> tuple[grpc.Server, dict[str, str]]:
-    """Starts serving.
+@contextmanager
+def serve() -> Iterator[dict[str, str]]:
+    """Serves in a process of its own: gRPC and the forks of a test run don't go together.
+
+    Yields:
+        The environment that makes Terraform use it.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        socket = f"{folder}/provider"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.terraform.standin", socket],
+            cwd=Path(__file__).parents[2],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "no_grpc_proxy": "localhost"},
+        )
+        assert process.stdin and process.stdout
+        assert process.stdout.readline(), "the stand-in provider did not start"
+        reattach = {
+            "Protocol": "grpc",
+            "ProtocolVersion": 6,
+            "Pid": process.pid,
+            "Test": True,
+            "Addr": {"Network": "unix", "String": socket},
+        }
+        yield {"TF_REATTACH_PROVIDERS": json.dumps({ADDRESS: reattach})}
+        process.stdin.close()
+        process.wait()
+
+
+def main(socket: str) -> None:
+    """Serves on a Unix socket until standard input ends.
 
     Args:
-        socket: a path for the Unix socket, at most 100 characters.
-
-    Returns:
-        The server, to be stopped, and the environment that makes Terraform use it.
+        socket: its path, at most 100 characters.
     """
     options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
     server = grpc.server(ThreadPoolExecutor(8), handlers=[_Calls(Provider())], options=options)
     server.add_insecure_port(f"unix:{socket}")
     server.start()
-    reattach = {
-        "Protocol": "grpc",
-        "ProtocolVersion": 6,
-        "Pid": os.getpid(),
-        "Test": True,
-        "Addr": {"Network": "unix", "String": socket},
-    }
-    return server, {"TF_REATTACH_PROVIDERS": json.dumps({ADDRESS: reattach})}
+    print("serving", flush=True)
+    sys.stdin.read()
+    server.stop(grace=None)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

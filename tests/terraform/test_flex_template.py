@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from apache_beam.internal.gcp import auth
 
 from pipelines import flex_template, prepare, storage
 from pipelines.output_dir import OutputDir
@@ -118,6 +119,8 @@ def test_dataflow_gets_a_job_with_our_image_account_and_network(
     flags = prepare_flags(corpus, tmp_path / "pairs")
     with fake_storage.serve() as (address, objects):
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", address)
+        # Beam looks for credentials in spite of --no_auth, for twenty seconds.
+        monkeypatch.setattr(auth._Credentials, "get_service_credentials", lambda _: None)
         status = flex_template.main(
             [
                 "--verb=prepare",
