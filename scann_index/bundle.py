@@ -1,10 +1,11 @@
 """The index bundle: a folder with everything a search needs but the model, movable and checked.
 
-    info.json                       the model's digest, dim, the shards, hashes of all files
+    info.json                       the model's digest, dim, the shards, their sweeps, all hashes
     shards/text-en-00000-of-00001/
         vectors.npy                 float32 [rows, dim], unit length
         rows.parquet                what each vector stands for
-        ah_codebook.pb …            the trained tree, where the shard is not searched exactly
+        ah_codebook.pb …            what ScaNN trained, where the shard is not searched exactly
+    parts/a00001/shards/…           shards that were appended, or merged from others
 
 The hashes are compared before anything is read: ScaNN loads damaged files without a word. Names of
 files follow from the names of shards, which have one form, so that none leads out of the folder.
@@ -12,12 +13,10 @@ files follow from the names of shards, which have one form, so that none leads o
 
 from __future__ import annotations
 
-import io
 import os
-import re
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from functools import cached_property
 from typing import Any
 
@@ -25,91 +24,58 @@ import numpy as np
 
 from pipelines import storage
 from pipelines.output_dir import OutputDir, OutputError
-from scann_index.engine import (
-    ALL_TREE_FILES,
-    MIN_TREE_ROWS,
-    Engine,
-    build_tree,
-    leaves_for,
-    open_exact,
-    open_tree,
-)
+from scann_index import local_copy
+from scann_index.engine import Engine, files_of, open_exact, open_trained, train
+from scann_index.publish import read_info
+from scann_index.recipe import EXACT as EXACT
+from scann_index.recipe import TREE as TREE
+from scann_index.recipe import Choice
 from scann_index.row import MODALITIES, from_table, read_parquet, to_parquet
 from scann_index.row import Row as Row
+from scann_index.shard_card import ROWS, VECTORS
+from scann_index.shard_card import ShardCard as ShardCard
+from scann_index.shard_card import shard_name as shard_name
 
 KIND = "index"
-EXACT, TREE = "exact", "tree"
-VECTORS, ROWS = "vectors.npy", "rows.parquet"
-
-_NAME = re.compile(r"(speech|text)-([A-Za-z0-9_]{1,16})-([0-9]{5})-of-([0-9]{5})")
-
-
-@dataclass(frozen=True)
-class ShardCard:
-    """What `info.json` says of an index shard.
-
-    Args:
-        name: its folder, `modality-language-part-of-parts`.
-        rows: how many vectors it holds.
-        engine: `exact` or `tree`.
-        leaves: of a tree, else 0.
-        leaves_searched: how many of them a query visits.
-        recall_at_10: measured against comparison with every row, see `recall_queries`.
-        recall_queries: what it was measured with: how many vectors, and of which shards.
-    """
-
-    name: str
-    rows: int
-    engine: str
-    leaves: int = 0
-    leaves_searched: int = 0
-    recall_at_10: float | None = None
-    recall_queries: str = ""
-
-    def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
-            raise ValueError(f"{self.name!r} is no name of an index shard")
-        if self.engine not in (EXACT, TREE):
-            raise ValueError(f"{self.name}: engine {self.engine!r} is neither {EXACT} nor {TREE}")
-        if self.rows < 1 or (self.engine == TREE and not 1 <= self.leaves_searched <= self.leaves):
-            raise ValueError(f"{self.name}: impossible numbers of rows or leaves")
-
-    @property
-    def files(self) -> list[str]:
-        """Its files, relative to the bundle."""
-        names = [VECTORS, ROWS, *(ALL_TREE_FILES if self.engine == TREE else ())]
-        return [f"shards/{self.name}/{name}" for name in names]
-
-
-def shard_name(modality: str, language: str, part: int, parts: int) -> str:
-    """`text-en-00000-of-00001`."""
-    return f"{modality}-{language}-{part:05d}-of-{parts:05d}"
+_CHECKED_AT_ONCE = 2**16
 
 
 class IndexShard:
     """The vectors of one modality and language, or a part of them; files are read when needed.
 
     Args:
-        folder: of the bundle.
+        folder: of the bundle. From a remote one, files are copied when they are needed.
         card: what is known of it.
         dim: of the vectors.
     """
 
     def __init__(self, folder: str, card: ShardCard, dim: int) -> None:
-        match = _NAME.fullmatch(card.name)
-        assert match is not None
-        self.modality, self.language = match[1], match[2]
+        self.modality, self.language = card.group
         self.card = card
         self.dim = dim
-        self.folder = storage.join(folder, "shards", card.name)
+        self.folder = storage.join(folder, card.folder)
 
     def __len__(self) -> int:
         return self.card.rows
 
     @property
     def name(self) -> str:
-        """`text-en-00000-of-00001`."""
-        return self.card.name
+        """`text-en-00000-of-00001`, behind its part if it has one."""
+        return f"{self.card.part}/{self.card.name}" if self.card.part else self.card.name
+
+    @cached_property
+    def _copy(self) -> tempfile.TemporaryDirectory[str]:
+        return tempfile.TemporaryDirectory(prefix="babelear-")
+
+    def _path(self, name: str) -> str:
+        """The local path of a file."""
+        path = storage.join(self.folder, name)
+        if not storage.is_remote(path):
+            return path
+        local = os.path.join(self._copy.name, name)
+        if not os.path.exists(local):
+            local_copy.download(path, local)
+        return local
 
     @cached_property
     def vectors(self) -> np.ndarray:
@@ -118,12 +84,9 @@ class IndexShard:
         Raises:
             OutputError: the file holds something else.
         """
-        path = storage.join(self.folder, VECTORS)
+        path = self._path(VECTORS)
         try:
-            if storage.is_remote(path):
-                vectors = np.load(io.BytesIO(storage.read_bytes(path)), allow_pickle=False)
-            else:
-                vectors = np.load(path, mmap_mode="r", allow_pickle=False)
+            vectors = np.load(path, mmap_mode="r", allow_pickle=False)
         except ValueError as error:
             raise OutputError(f"{path} is no array: {error}") from None
         if vectors.dtype != np.float32 or vectors.shape != (len(self), self.dim):
@@ -140,7 +103,7 @@ class IndexShard:
         Raises:
             OutputError: the file holds something else.
         """
-        path = storage.join(self.folder, ROWS)
+        path = self._path(ROWS)
         try:
             table = read_parquet(storage.read_bytes(path))
         except ValueError as error:
@@ -158,6 +121,16 @@ class IndexShard:
         """The rows of some vectors."""
         return from_table(self.table.take(np.asarray(indices, np.int64)))
 
+    def ids_at(self, indices: Sequence[int]) -> list[str]:
+        """The ids of some vectors' rows."""
+        ids: list[str] = self.table["id"].take(np.asarray(indices, np.int64)).to_pylist()
+        return ids
+
+    @property
+    def seconds(self) -> np.ndarray:
+        """How long each recording is: float64 `[rows]`, 0 for text."""
+        return np.asarray(self.table["seconds"].to_numpy(), np.float64)
+
     def rows_of_sentences(self, sentence_ids: Iterable[str]) -> list[Row]:
         """Every row that renders one of some sentences."""
         import pyarrow as pa
@@ -169,24 +142,17 @@ class IndexShard:
     @cached_property
     def engine(self) -> Engine:
         """ScaNN with this shard loaded."""
-        vectors = self.vectors
-        if self.card.engine == EXACT:
+        vectors, recipe = self.vectors, self.card.recipe
+        if recipe.engine == EXACT:
             return open_exact(vectors)
+        paths = [self._path(name) for name in files_of(recipe)]
         try:
-            if not storage.is_remote(self.folder):
-                return self._open_tree(self.folder)
-            with tempfile.TemporaryDirectory() as folder:
-                for name in (VECTORS, *ALL_TREE_FILES):
-                    data = storage.read_bytes(storage.join(self.folder, name))
-                    storage.write_bytes(os.path.join(folder, name), data)
-                return self._open_tree(folder)
+            engine = open_trained(os.path.dirname(paths[0]), self._path(VECTORS), recipe)
         except ValueError as error:
             raise OutputError(str(error)) from None
-
-    def _open_tree(self, folder: str) -> Engine:
-        card = self.card
-        path = os.path.join(folder, VECTORS)
-        return open_tree(folder, path, leaves=card.leaves, leaves_searched=card.leaves_searched)
+        engine.leaves_searched = self.card.leaves_searched
+        engine.reordered = self.card.reordered
+        return engine
 
     def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """The nearest rows of each query, found by ScaNN.
@@ -210,47 +176,68 @@ class Bundle:
     """A complete index, opened by `Bundle.open`.
 
     Args:
-        out: its folder.
+        path: its folder.
         info: its `info.json`.
+        digest: what identifies it: the hash of that.
         shards: all its shards.
     """
 
-    def __init__(self, out: OutputDir, info: dict[str, Any], shards: list[IndexShard]) -> None:
-        self._out = out
-        self.path = out.path
+    def __init__(
+        self, path: str, info: dict[str, Any], digest: str, shards: list[IndexShard]
+    ) -> None:
+        self.path = path
         self.info = info
-        self.digest = out.digest
+        self.digest = digest
         self._shards = shards
 
     @classmethod
     def open(cls, path: str) -> Bundle:
         """Opens an index and verifies the hash of each of its files.
 
+        Args:
+            path: its folder; a remote one is copied to this machine, see `local_copy.fetch`.
+
         Raises:
             OutputError: it is missing, unfinished or damaged, or names files that are not its own.
         """
-        out = OutputDir.open(path, kind=KIND)
-        info = out.info
+        out, info, digest = read_info(path, KIND)
         try:
             dim = int(info["dim"])
             cards = [ShardCard(**card) for card in info["shards"]]
-            files = set(info["files"])
+            files = dict(info["files"])
             str(info["model"]["digest"])
         except (KeyError, TypeError, ValueError) as error:
             raise OutputError(f"{path}/info.json describes no index: {error!r}") from None
         expected = {name for card in cards for name in card.files}
-        if len({card.name for card in cards}) < len(cards) or not cards:
+        if len({card.folder for card in cards}) < len(cards) or not cards:
             raise OutputError(f"{path}/info.json describes no index: no shards, or one twice")
-        if files != expected:
-            odd = sorted(files ^ expected)[0]
+        if set(files) != expected:
+            odd = sorted(set(files) ^ expected)[0]
             raise OutputError(f"{path}/info.json: {odd!r} is listed without its shard or hash")
-        out.verify()
-        return cls(out, info, [IndexShard(out.path, card, dim) for card in cards])
+        local = out.path
+        try:
+            if storage.is_remote(out.path):
+                local = local_copy.fetch(out.path, files, digest)
+            for name, sha256 in files.items():
+                if local_copy.sha256(storage.join(local, name)) != sha256:
+                    raise OutputError(
+                        f"{out.file(name)} is damaged: its SHA-256 is not the one in info.json"
+                    )
+        except FileNotFoundError as error:
+            raise OutputError(f"{error.filename or error} is missing") from None
+        except OSError as error:
+            raise OutputError(f"{out.path} can't be read: {error}") from None
+        return cls(out.path, info, digest, [IndexShard(local, card, dim) for card in cards])
 
     @property
     def stats(self) -> dict[str, Any]:
         """`stats.json`: counts and times."""
-        return self._out.stats
+        return OutputDir(self.path, kind=KIND).stats
+
+    @property
+    def row_files(self) -> list[str]:
+        """The files that say what the vectors stand for, relative to the bundle."""
+        return [storage.join(shard.card.folder, ROWS) for shard in self._shards]
 
     @property
     def model_digest(self) -> str:
@@ -285,7 +272,13 @@ class Bundle:
 
 
 def write_shard(
-    folder: str, name: str, rows: Sequence[Row], vectors: np.ndarray, *, exact_below: int
+    folder: str,
+    name: str,
+    rows: Sequence[Row],
+    vectors: np.ndarray,
+    *,
+    choice: Choice | None = None,
+    exact_below: int | None = None,
 ) -> ShardCard:
     """Writes the files of an index shard.
 
@@ -293,27 +286,47 @@ def write_shard(
         folder: of the bundle.
         name: see `shard_name`.
         rows: what each vector stands for.
-        vectors: float32 `[rows, dim]`, unit length.
-        exact_below: a shard with fewer rows gets no tree.
+        vectors: float32 `[rows, dim]`, unit length; a memory map of a file saves memory.
+        choice: which engine it gets; None for the usual one.
+        exact_below: short for `Choice(exact_below=…)`.
 
     Raises:
         ValueError: a vector is not of unit length.
     """
-    vectors = np.ascontiguousarray(vectors, np.float32)
-    lengths = np.linalg.norm(vectors, axis=1)
-    odd = np.flatnonzero(~(np.abs(lengths - 1) < 1e-3))
-    if len(odd):
-        raise ValueError(
-            f"the model gives {rows[odd[0]].id} a vector of length {lengths[odd[0]]}, not 1"
-        )
-    buffer = io.BytesIO()
-    np.save(buffer, vectors, allow_pickle=False)
-    files = {VECTORS: buffer.getvalue(), ROWS: to_parquet(rows)}
-    card = ShardCard(name, len(rows), EXACT)
-    if len(rows) >= max(exact_below, MIN_TREE_ROWS):
-        files |= build_tree(vectors, None if storage.is_remote(folder) else folder)
-        leaves = leaves_for(len(rows))
-        card = ShardCard(name, len(rows), TREE, leaves, leaves)
-    for file, data in files.items():
-        storage.write_bytes(storage.join(folder, "shards", name, file), data)
-    return card
+    if exact_below is not None:
+        choice = Choice(exact_below=exact_below)
+    _check_lengths(rows, vectors)
+    recipe = (choice or Choice()).recipe(*vectors.shape)
+    shards = storage.join(folder, "shards")
+    with local_copy.working_folder(shards) as working:
+        path = os.path.join(working, VECTORS)
+        np.save(path, np.asarray(vectors, np.float32), allow_pickle=False)
+        if recipe.engine != EXACT:
+            os.mkdir(os.path.join(working, "trained"))
+            mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+            train(mapped, recipe, os.path.join(working, "trained"))
+            del mapped
+        for file in files_of(recipe):
+            local = os.path.join(working, "trained", file)
+            local_copy.move(local, storage.join(shards, name, file))
+        storage.write_bytes(storage.join(shards, name, ROWS), to_parquet(rows))
+        local_copy.move(path, storage.join(shards, name, VECTORS))
+    reordered = 100 if recipe.engine != EXACT else 0
+    return ShardCard(
+        name,
+        len(rows),
+        **asdict(recipe),
+        leaves_searched=recipe.leaves,
+        reordered=reordered,
+    )
+
+
+def _check_lengths(rows: Sequence[Row], vectors: np.ndarray) -> None:
+    for first in range(0, len(vectors), _CHECKED_AT_ONCE):
+        lengths = np.linalg.norm(vectors[first : first + _CHECKED_AT_ONCE], axis=1)
+        odd = np.flatnonzero(~(np.abs(lengths - 1) < 1e-3))
+        if len(odd):
+            raise ValueError(
+                f"the model gives {rows[first + odd[0]].id} a vector of length "
+                f"{lengths[odd[0]]}, not 1"
+            )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,18 +18,17 @@ from pipelines import (
     quiet,  # noqa: F401  (before Beam)
     storage,
 )
-from scann_index.bundle import TREE, IndexShard, ShardCard, shard_name, write_shard
+from scann_index.bundle import IndexShard, ShardCard, shard_name, write_shard
 from scann_index.embed import Embedded, PresetHandler
-from scann_index.engine import recall_at_10
+from scann_index.recipe import EXACT, Choice
 from scann_index.row import Row, unique
+from scann_index.sweep import sweep
 
 import apache_beam as beam  # isort: skip
 from apache_beam.ml.inference.base import KeyedModelHandler, RunInference  # isort: skip
 
-RECALL_QUERIES = 200
+RECALL_QUERIES = 400
 QUERY_SHARDS = 4
-SEARCHED_SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)
-"""Shares of a tree's leaves that are tried until the recall is enough."""
 
 
 @dataclasses.dataclass
@@ -78,9 +77,9 @@ def names_of(parts: Mapping[str, int]) -> list[str]:
 
 
 def shard_of(row: Row, parts: Mapping[str, int]) -> str:
-    """The shard a row belongs to, by the hash of its content: equal contents meet there."""
+    """The shard a row belongs to, by its `place`: equal contents meet there."""
     count = parts[f"{row.modality}/{row.language}"]
-    return shard_name(row.modality, row.language, int(row.content[:16], 16) % count, count)
+    return shard_name(row.modality, row.language, row.place % count, count)
 
 
 def finished_path(folder: str, name: str) -> str:
@@ -89,7 +88,7 @@ def finished_path(folder: str, name: str) -> str:
 
 
 def measured_path(folder: str, name: str) -> str:
-    """The card with the recall added."""
+    """The card with the recall added, and the sweep that found it."""
     return storage.join(folder, "measured", f"{name}.json")
 
 
@@ -102,14 +101,14 @@ class WriteIndexShards(beam.PTransform):
         parts: see `parts_of`.
         preset: folder of the model.
         digest: its `preset_digest`.
-        exact_below: a shard with fewer rows gets no tree.
+        choice: which engine a shard gets.
     """
 
     folder: str
     parts: Mapping[str, int]
     preset: str
     digest: str
-    exact_below: int
+    choice: Choice
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -132,50 +131,61 @@ class WriteIndexShards(beam.PTransform):
         )
 
     def _write(self, name: str, embedded: Embedded) -> str:
-        started = time.time()
-        card = write_shard(
-            self.folder, name, embedded.rows, embedded.vectors, exact_below=self.exact_below
-        )
-        record = {
-            "card": dataclasses.asdict(card),
-            "dim": embedded.vectors.shape[1],
-            "build_seconds": time.time() - started,
-        }
-        storage.write_json(finished_path(self.folder, name), record)
-        return name
+        return finish(self.folder, name, embedded.rows, embedded.vectors, self.choice)
+
+
+def finish(folder: str, name: str, rows: Sequence[Row], vectors: np.ndarray, choice: Choice) -> str:
+    """Writes an index shard and marks it finished; returns its name."""
+    started = time.time()
+    card = write_shard(folder, name, rows, vectors, choice=choice)
+    record = {
+        "card": dataclasses.asdict(card),
+        "dim": vectors.shape[1],
+        "build_seconds": time.time() - started,
+    }
+    storage.write_json(finished_path(folder, name), record)
+    return name
 
 
 class MeasureRecall(beam.DoFn):
-    """Names of written shards to cards with the recall they reach, and the leaves that takes.
+    """Names of written shards to cards with the recall they reach, and the settings that takes.
 
     Args:
         folder: the bundle.
-        names: of all its shards.
-        target: the recall@10 for which as many leaves of a tree are searched as it takes.
+        names: of all shards written there.
+        target: the recall@10 for which the settings of an engine are swept.
+        others: further shards whose rows may serve as queries.
     """
 
-    def __init__(self, folder: str, names: Iterable[str], target: float) -> None:
+    def __init__(
+        self, folder: str, names: Iterable[str], target: float, others: Sequence[IndexShard] = ()
+    ) -> None:
         self.folder = folder
         self.names = sorted(names)
         self.target = target
+        self.others = {shard.name: shard for shard in others}
 
     def process(self, name: str) -> Iterator[str]:
         """Yields the name once the measured card is written."""
         shard = self._shard(name)
         own, queries, source = self._queries(shard)
-        card = shard.card
-        for share in SEARCHED_SHARES if card.engine == TREE else (1,):
-            if card.engine == TREE:
-                card = dataclasses.replace(card, leaves_searched=max(1, round(card.leaves * share)))
-                shard.engine.leaves_searched = card.leaves_searched
-            recall = recall_at_10(shard.engine, shard.vectors, queries, own)
-            if recall >= self.target:
-                break
-        card = dataclasses.replace(card, recall_at_10=recall, recall_queries=source)
-        storage.write_json(measured_path(self.folder, name), dataclasses.asdict(card))
+        trials = sweep(shard.engine, shard.vectors, queries, self.target, own)
+        (best,) = (trial for trial in trials if trial.chosen)
+        card = dataclasses.replace(
+            shard.card,
+            leaves_searched=best.leaves_searched,
+            reordered=best.reordered,
+            recall_at_10=best.recall_at_10,
+            recall_queries=source,
+        )
+        table = [trial.as_dict() for trial in trials] if card.engine != EXACT else []
+        record = {"card": dataclasses.asdict(card), "sweep": table}
+        storage.write_json(measured_path(self.folder, name), record)
         yield name
 
     def _shard(self, name: str) -> IndexShard:
+        if name in self.others:
+            return self.others[name]
         record = storage.read_json(finished_path(self.folder, name))
         return IndexShard(self.folder, ShardCard(**record["card"]), record["dim"])
 
@@ -186,8 +196,8 @@ class MeasureRecall(beam.DoFn):
         other, and measured with its own rows a tree looks better than it is. A shard that is alone
         is measured with its own rows all the same, each left out of its own answer.
         """
-        others = [name for name in self.names if name != shard.name]
-        crossing = [name for name in others if not name.startswith(shard.modality)]
+        others = [name for name in [*self.names, *self.others] if name != shard.name]
+        crossing = [name for name in others if self._shard(name).modality != shard.modality]
         rng = np.random.default_rng(zlib.crc32(shard.name.encode()))
         candidates = crossing or others
         if not candidates:

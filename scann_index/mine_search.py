@@ -7,9 +7,7 @@ neighbours/right-00001-of-00003.in.left-00000-of-00002.npz     k rows of the lef
 from __future__ import annotations
 
 import io
-import tempfile
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -20,13 +18,13 @@ from pipelines import (
 from scann_index import engine
 from scann_index.margin import Neighbours, nearest
 from scann_index.mine_blocks import LEFT, RIGHT, block_path, read_vectors
+from scann_index.recipe import EXACT, Choice
+from scann_index.sweep import sweep
 
 import apache_beam as beam  # isort: skip
 
 QUERIES_AT_ONCE = 8192
 TUNING_QUERIES = 200
-SEARCHED_SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1)
-"""Shares of a tree's leaves that are tried until the recall is enough."""
 
 
 def neighbours_path(folder: str, queries: str, searched: str) -> str:
@@ -48,7 +46,7 @@ class FindNeighbours(beam.DoFn):
         folder: of the mining.
         blocks: the names of the blocks of each side.
         k: how many neighbours are found in each block.
-        exact_below: a block with fewer rows is compared row by row, a bigger one gets a tree.
+        exact_below: a block with fewer rows is compared row by row, a bigger one by ScaNN.
         target_recall: the recall@10 that a tree is to reach with queries of the other side.
     """
 
@@ -87,23 +85,13 @@ class FindNeighbours(beam.DoFn):
             yield paths[name]
 
     def _engine(self, vectors: np.ndarray, queries: str) -> engine.Engine:
-        rows = len(vectors)
-        if rows < max(self.exact_below, engine.MIN_TREE_ROWS):
-            return engine.open_exact(vectors)
-        sample = read_vectors(self.folder, queries)
-        chosen = np.random.default_rng(rows).permutation(len(sample))[:TUNING_QUERIES]
-        leaves = engine.leaves_for(rows)
-        with tempfile.TemporaryDirectory() as folder:
-            for name, data in engine.build_tree(vectors).items():
-                Path(folder, name).write_bytes(data)
-            path = str(Path(folder, "vectors.npy"))
-            np.save(path, vectors, allow_pickle=False)
-            tree = engine.open_tree(folder, path, leaves=leaves, leaves_searched=leaves)
-        for share in SEARCHED_SHARES:
-            tree.leaves_searched = max(1, round(leaves * share))
-            if engine.recall_at_10(tree, vectors, sample[chosen]) >= self.target_recall:
-                break
-        return tree
+        recipe = Choice(exact_below=self.exact_below).recipe(*vectors.shape)
+        found_by = engine.over(vectors, recipe)
+        if recipe.engine != EXACT:
+            sample = read_vectors(self.folder, queries)
+            chosen = np.random.default_rng(len(vectors)).permutation(len(sample))[:TUNING_QUERIES]
+            sweep(found_by, vectors, sample[chosen], self.target_recall)
+        return found_by
 
 
 def neighbours_of(

@@ -54,11 +54,23 @@ class Row:
 
         Of speech the sound and its audio tokens, of text the text, both with their sentence.
         """
-        words = [self.modality, self.language, self.sentence_id]
-        words += [self.audio or self.id] if self.modality == "speech" else [self.text]
-        digest = hashlib.sha256("\0".join(words).encode("utf-8", "surrogatepass"))
+        digest = hashlib.sha256(self._words)
         digest.update(self.tokens.astype("<i2").tobytes())
         return digest.hexdigest()
+
+    @property
+    def place(self) -> int:
+        """A number from the hash of what an index stores: decides the shard a row belongs to.
+
+        Rows with the same content have the same place.
+        """
+        return int.from_bytes(hashlib.sha256(self._words).digest()[:8], "big")
+
+    @property
+    def _words(self) -> bytes:
+        words = [self.modality, self.language, self.sentence_id]
+        words += [self.audio or self.id] if self.modality == "speech" else [self.text]
+        return "\0".join(words).encode("utf-8", "surrogatepass")
 
 
 STORED = tuple(f.name for f in dataclasses.fields(Row) if f.name != "tokens")

@@ -1,48 +1,32 @@
-"""A query by text or by speech, put to every shard of an index that qualifies."""
+"""A query by text, by speech or by vectors, put to every shard of an index that qualifies."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias, overload
 
 import numpy as np
 
 from pipelines import storage
 from pipelines.output_dir import OutputError
 from scann_index.bundle import Bundle, IndexShard
-from scann_index.row import Row
+from scann_index.hits import Answer as Answer
+from scann_index.hits import Hit as Hit
+from scann_index.hits import Passage as Passage
+from scann_index.hits import first_of_each_sentence, ranked
+from scann_index.merge import merge
+from scann_index.windows import Window, apart, windows
 
+Sound: TypeAlias = str | bytes | np.ndarray
+"""A reference as `pipelines.audio.load_audio` takes it, the bytes of a file, a waveform (float32,
+mono, 16 kHz) or audio tokens (integers)."""
 
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A row found.
-
-    Args:
-        rank: 1 for the nearest.
-        score: cosine with the query, -1 to 1.
-        row: what was found.
-    """
-
-    rank: int
-    score: float
-    row: Row
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A sentence found, by whichever of its renderings is nearest.
-
-    Args:
-        rank: 1 for the nearest.
-        hit: the rendering.
-        renderings: its texts by language, as far as the index has them.
-    """
-
-    rank: int
-    hit: Hit
-    renderings: dict[str, str]
+WINDOW_SECONDS = (1.0, 30.0)
+"""Between these lies the window that follows from an index's own recordings."""
+UNKNOWN_SECONDS = 10.0
+"""The window of an index without recordings: a sentence read aloud."""
 
 
 class Searcher:
@@ -54,8 +38,10 @@ class Searcher:
 
     Example:
         >>> searcher = Searcher.open("demo/index")
-        >>> searcher.search(text="red apple", k=3)
-        >>> searcher.answers(audio="question.wav", languages=["en"])
+        >>> searcher.search(text="red apple", k=3)  # a list of hits
+        >>> searcher.search(text=["red apple", "wolf"], k=3)  # one list for each
+        >>> searcher.answers(audio="question.m4a", languages=["en"])
+        >>> searcher.passages(audio="lecture.mp3")  # in order of time
     """
 
     def __init__(self, bundle: Bundle, preset: str) -> None:
@@ -96,65 +82,116 @@ class Searcher:
 
         return DualEncoder.from_preset(self.preset)
 
+    @cached_property
+    def window_seconds(self) -> float:
+        """How long an utterance is: what nearly all recordings of the index stay below."""
+        seconds = [shard.seconds for shard in self.bundle.shards(modality="speech")]
+        known = np.concatenate([np.zeros(0), *seconds])
+        known = known[known > 0]
+        usual = 1.25 * float(np.percentile(known, 95)) if len(known) else UNKNOWN_SECONDS
+        return float(np.clip(usual, *WINDOW_SECONDS))
+
     def encode(
-        self, *, text: str | None = None, audio: str | np.ndarray | None = None, language: str = ""
+        self,
+        *,
+        text: str | Sequence[str] | None = None,
+        audio: Sound | Sequence[Sound] | None = None,
+        language: str = "",
     ) -> np.ndarray:
-        """A query's vector.
+        """Queries to vectors; a recording, however long, is one query.
 
         Args:
-            text: what to look for, or None.
-            audio: what to look for, or None: a reference as `pipelines.audio.load_audio` takes it,
-                a waveform (float32, 16 kHz) or audio tokens (int16).
-            language: of the query, where known.
+            text: what to look for, one text or several.
+            audio: what to look for, one sound or several.
+            language: of the queries, where known.
 
         Returns:
-            float32 `[1, dim]`.
+            float32 `[queries, dim]`, unit length.
 
         Raises:
-            Rejected: the sound can't be decoded.
-            ValueError: there is no query, or there are two.
+            Rejected: a sound can't be decoded.
+            ValueError: there is no query, or there are texts and sounds.
         """
-        if text is not None and audio is None:
-            if not text.strip():
-                raise ValueError("the text is empty")
-            vector = self.model.encode_text([text.strip()], [language])
-        elif audio is not None and text is None:
-            if isinstance(audio, str):
-                from pipelines.audio import load_audio
-
-                audio = load_audio(audio)
-            vector = self.model.encode_speech([audio], [language])
-        else:
+        if (text is None) == (audio is None):
             raise ValueError("give a text or a sound, one of them")
-        return np.asarray(vector, np.float32)
+        if text is not None:
+            texts = [one.strip() for one in ([text] if isinstance(text, str) else text)]
+            if not all(texts):
+                raise ValueError("the text is empty")
+            vectors = self.model.encode_text(texts, [language] * len(texts))
+        else:
+            assert audio is not None
+            many = [audio] if isinstance(audio, (str, bytes, np.ndarray)) else audio
+            sounds = [_samples(one) for one in many]
+            vectors = self.model.encode_speech(sounds, [language] * len(sounds))
+        return np.asarray(vectors, np.float32)
+
+    @overload
+    def search(
+        self,
+        *,
+        text: str | None = ...,
+        audio: Sound | None = ...,
+        language: str = ...,
+        languages: Sequence[str] = ...,
+        modality: str = ...,
+        k: int = ...,
+    ) -> list[Hit]: ...
+
+    @overload
+    def search(
+        self,
+        *,
+        text: Sequence[str] | None = ...,
+        audio: Sequence[Sound] | None = ...,
+        vectors: np.ndarray | None = ...,
+        language: str = ...,
+        languages: Sequence[str] = ...,
+        modality: str = ...,
+        k: int = ...,
+    ) -> list[list[Hit]]: ...
 
     def search(
         self,
         *,
-        text: str | None = None,
-        audio: str | np.ndarray | None = None,
+        text: str | Sequence[str] | None = None,
+        audio: Sound | Sequence[Sound] | None = None,
+        vectors: np.ndarray | None = None,
         language: str = "",
         languages: Sequence[str] = (),
         modality: str = "",
         k: int = 10,
-    ) -> list[Hit]:
-        """The k nearest rows.
+    ) -> list[Hit] | list[list[Hit]]:
+        """The k nearest rows, of one query or of several at once.
 
         Args:
-            text: see `encode`.
-            audio: see `encode`.
-            language: see `encode`.
+            text: what to look for, one text or several.
+            audio: what to look for, one sound or several. One that is much longer than the
+                recordings of the index is searched window by window, see `passages`: each of the
+                k rows is then found once, where in the recording it is nearest.
+            vectors: what to look for, float32 `[queries, dim]`, unit length.
+            language: of the queries, where known.
             languages: only rows in these; empty for all.
             modality: only `speech` or `text`; empty for both.
             k: how many are wanted.
 
+        Returns:
+            Hits, best first: a list for one text or sound, a list of lists for several.
+
         Raises:
-            Rejected: the sound can't be decoded.
+            Rejected: a sound can't be decoded.
             ValueError: the index has no such rows, or the query is none.
         """
-        vector = self.encode(text=text, audio=audio, language=language)
-        (hits,) = self.search_vectors(vector, languages=languages, modality=modality, k=k)
-        return hits
+        scope: dict[str, Any] = {"languages": languages, "modality": modality, "k": k}
+        if vectors is not None:
+            if text is not None or audio is not None:
+                raise ValueError("give a text, a sound or vectors, one of them")
+            return self.search_vectors(vectors, **scope)
+        if text is None and isinstance(audio, (str, bytes, np.ndarray)):
+            heard = self._heard(audio, language, scope)
+            return ranked(hit for _, hits in heard for hit in hits)[:k]
+        found = self.search_vectors(self.encode(text=text, audio=audio, language=language), **scope)
+        return found[0] if isinstance(text, str) else found
 
     def search_vectors(
         self,
@@ -173,53 +210,109 @@ class Searcher:
             k: as in `search`.
         """
         shards = self._shards(languages, modality)
-        found = [shard.search(vectors, k) for shard in shards]
-        scores = np.concatenate([scores for _, scores in found], axis=1)
-        places = np.concatenate([indices for indices, _ in found], axis=1)
-        owners = np.repeat(np.arange(len(shards)), [scores.shape[1] for _, scores in found])
-        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-        rows: dict[tuple[int, int], Row] = {}
-        for owner, shard in enumerate(shards):
-            wanted = np.take_along_axis(places, order, axis=1)[owners[order] == owner]
-            indices = np.unique(wanted[wanted >= 0]).tolist()
-            keys = [(owner, index) for index in indices]
-            rows.update(zip(keys, shard.rows_at(indices), strict=True))
         return [
-            [
-                Hit(rank, float(scores[query, c]), rows[int(owners[c]), int(places[query, c])])
-                for rank, c in enumerate(columns, 1)
-                if places[query, c] >= 0
-            ]
-            for query, columns in enumerate(order)
+            [Hit(rank, score, row) for rank, (score, row) in enumerate(found, 1)]
+            for found in merge(shards, vectors, k)
         ]
 
     def answers(
         self,
         *,
         text: str | None = None,
-        audio: str | np.ndarray | None = None,
+        audio: Sound | None = None,
         language: str = "",
         languages: Sequence[str] = (),
         modality: str = "",
         k: int = 10,
     ) -> list[Answer]:
         """The k nearest sentences, each with its texts in all languages; as `search` otherwise."""
+        scope: dict[str, Any] = {"languages": languages, "modality": modality}
+        if audio is not None and text is None:
+            heard = self._heard(audio, language, {**scope, "k": k}, by_sentence=True)
+            nearest = ranked(hit for _, hits in heard for hit in hits)
+            return self._answers([first_of_each_sentence(nearest)[:k]])[0]
         vector = self.encode(text=text, audio=audio, language=language)
+        return self._answers(self._sentences(vector, k=k, **scope))[0]
+
+    def passages(
+        self,
+        *,
+        audio: Sound,
+        language: str = "",
+        languages: Sequence[str] = (),
+        modality: str = "",
+        k: int = 1,
+    ) -> list[Passage]:
+        """A recording from front to back: what is nearest to each of its utterances.
+
+        Args:
+            audio: a sound of any length. One much longer than the recordings of the index (see
+                `window_seconds`) is cut at its pauses, and what is too long still is slid over;
+                of windows that overlap, the one that finds best is kept.
+            language: as in `search`.
+            languages: as in `search`.
+            modality: as in `search`.
+            k: how many sentences are wanted for each passage.
+
+        Returns:
+            Passages in order of time; none if the recording is silent.
+        """
+        scope: dict[str, Any] = {"languages": languages, "modality": modality, "k": k}
+        heard = self._heard(audio, language, scope, by_sentence=True)
+        answers = self._answers([hits for _, hits in heard])
+        return [
+            Passage(window.start, window.end, found)
+            for (window, _), found in zip(heard, answers, strict=True)
+        ]
+
+    def _heard(
+        self, audio: Sound, language: str, scope: dict[str, Any], by_sentence: bool = False
+    ) -> list[tuple[Window, list[Hit]]]:
+        """The windows of a recording that do not overlap, and what each found."""
+        self._shards(scope["languages"], scope["modality"])
+        samples = _samples(audio)
+        if not np.issubdtype(samples.dtype, np.floating):
+            places = [Window(0.0, 0.0)]
+            vectors = self.encode(audio=samples, language=language)
+        else:
+            places = windows(samples, self.window_seconds)
+            if not places:
+                return []
+            parts = [place.of(samples) for place in places] if len(places) > 1 else [samples]
+            vectors = self.encode(audio=parts, language=language)
+        search = self._sentences if by_sentence else self.search_vectors
+        found = search(vectors, **scope)
+        if len(places) == 1 and places[0].seconds <= 2 * self.window_seconds:
+            return [(places[0], found[0])]
+        kept = apart(places, np.array([hits[0].score if hits else -1.0 for hits in found]))
+        return [
+            (places[i], [replace(h, start=places[i].start, end=places[i].end) for h in found[i]])
+            for i in kept
+        ]
+
+    def _sentences(
+        self, vectors: np.ndarray, *, languages: Sequence[str], modality: str, k: int
+    ) -> list[list[Hit]]:
+        """The nearest row of each of the k nearest sentences, for each query."""
         rows = sum(len(shard) for shard in self._shards(languages, modality))
-        depth, best = k, dict[str, Hit]()
+        depth = k
         while True:
-            (hits,) = self.search_vectors(vector, languages=languages, modality=modality, k=depth)
-            for hit in hits:
-                best.setdefault(hit.row.sentence_id, hit)
-            if len(best) >= k or depth >= rows:
-                break
+            found = self.search_vectors(vectors, languages=languages, modality=modality, k=depth)
+            nearest = [first_of_each_sentence(hits) for hits in found]
+            if depth >= rows or min(map(len, nearest), default=k) >= k:
+                return [hits[:k] for hits in nearest]
             # The same sentence was found several times, in several languages.
             depth *= 4
-        nearest = list(best.items())[:k]
-        renderings = self._renderings([sentence for sentence, _ in nearest])
+
+    def _answers(self, found: Sequence[Sequence[Hit]]) -> list[list[Answer]]:
+        sentences = {hit.row.sentence_id: None for hits in found for hit in hits}
+        renderings = self._renderings(list(sentences))
         return [
-            Answer(rank, hit, renderings[sentence])
-            for rank, (sentence, hit) in enumerate(nearest, 1)
+            [
+                Answer(rank, replace(hit, rank=rank), renderings[hit.row.sentence_id])
+                for rank, hit in enumerate(hits, 1)
+            ]
+            for hits in found
         ]
 
     def _shards(self, languages: Sequence[str], modality: str) -> list[IndexShard]:
@@ -246,6 +339,15 @@ class Searcher:
                     if row.text:
                         found[row.sentence_id].setdefault(row.language, row.text)
         return found
+
+
+def _samples(audio: Sound) -> np.ndarray:
+    """A waveform (float32, 16 kHz) or audio tokens."""
+    if isinstance(audio, np.ndarray):
+        return audio
+    from scann_index.recording import load
+
+    return load(audio)
 
 
 def _recorded_model(bundle: Bundle) -> str:

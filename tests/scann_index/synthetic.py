@@ -9,6 +9,7 @@ import numpy as np
 
 from pipelines.output_dir import OutputDir
 from scann_index.bundle import KIND, shard_name, write_shard
+from scann_index.recipe import Choice
 from scann_index.row import Row
 
 
@@ -39,7 +40,8 @@ def make_bundle(
     folder: str,
     groups: Mapping[str, np.ndarray],
     *,
-    exact_below: int = 20_000,
+    exact_below: int | None = None,
+    choice: Choice | None = None,
     model: Mapping[str, str] | None = None,
 ) -> str:
     """A complete index with one shard for each `modality/language`."""
@@ -52,6 +54,7 @@ def make_bundle(
             rows_for(group, len(vectors)),
             vectors,
             exact_below=exact_below,
+            choice=choice,
         )
         for group, vectors in groups.items()
     ]

@@ -20,6 +20,7 @@ from scann_index.build import BuildOptions, build, main
 from scann_index.bundle import Bundle, ShardCard
 from scann_index.bundle import write_shard as write_index_shard
 from scann_index.embed import Row
+from scann_index.recipe import Choice
 from tests.scann_index.synthetic import clustered, rows_for
 
 KILLED_AFTER_TWO = """
@@ -147,7 +148,12 @@ def test_a_build_that_was_killed_goes_on_and_answers_identically(built, options,
 def test_a_big_language_is_split_and_gets_trees(options, tmp_path):
     data = texts_only(str(tmp_path / "data"), 700)
     settings = dataclasses.replace(
-        options, data=data.path, modalities=("text",), exact_below=300, shard_rows=400
+        options,
+        data=data.path,
+        modalities=("text",),
+        exact_below=300,
+        tree_from=300,
+        shard_rows=400,
     )
     output = build(dataclasses.replace(settings, output=str(tmp_path / "index"))).path
     shards = Bundle.open(output).shards()
@@ -155,7 +161,7 @@ def test_a_big_language_is_split_and_gets_trees(options, tmp_path):
     assert [shard.card.engine for shard in shards] == ["tree", "tree"]
     assert len({row.text for shard in shards for row in shard.rows}) == 700
     assert all(shard.card.recall_at_10 >= 0.98 for shard in shards)
-    assert shards[0].card.recall_queries == "200 of text-en-00001-of-00002"
+    assert shards[0].card.recall_queries == "358 of text-en-00001-of-00002"
 
 
 def test_no_more_of_a_tree_is_searched_than_the_recall_takes(tmp_path):
@@ -163,20 +169,22 @@ def test_no_more_of_a_tree_is_searched_than_the_recall_takes(tmp_path):
     # Vectors without any structure: the neighbours of each are all over the tree.
     vectors = np.random.default_rng(0).normal(size=(2000, 32)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    card = write_index_shard(folder, name, rows_for("text/en", 2000), vectors, exact_below=300)
+    card = write_index_shard(
+        folder, name, rows_for("text/en", 2000), vectors, choice=Choice(engine="tree")
+    )
     record = {"card": dataclasses.asdict(card), "dim": 32}
     storage.write_json(index_shards.finished_path(folder, name), record)
     measured = {}
     for target in (0.3, 0.98):
         list(index_shards.MeasureRecall(folder, [name], target).process(name))
         path = index_shards.measured_path(folder, name)
-        measured[target] = ShardCard(**storage.read_json(path))
+        measured[target] = ShardCard(**storage.read_json(path)["card"])
     low, high = measured[0.3], measured[0.98]
     assert low.leaves == high.leaves == 89
     assert low.leaves_searched <= 22
     assert high.leaves_searched == 89
     assert 0.3 <= low.recall_at_10 < 0.98 <= high.recall_at_10
-    assert low.recall_queries == "200 of its own"
+    assert low.recall_queries == "400 of its own"
 
 
 def test_a_dry_run_counts_and_writes_nothing(options, tmp_path, capsys):

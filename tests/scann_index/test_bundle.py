@@ -11,10 +11,12 @@ import pytest
 from pipelines import storage
 from pipelines.output_dir import OutputDir, OutputError
 from scann_index.bundle import Bundle, ShardCard, shard_name, write_shard
-from scann_index.engine import ALL_TREE_FILES
+from scann_index.engine import files_of
+from scann_index.recipe import Choice, Recipe
 from tests.scann_index.synthetic import clustered, exact_neighbours, make_bundle, rows_for
 
 TREE_SHARD = "shards/text-en-00000-of-00001"
+TREE_FILES = files_of(Recipe("tree", 89))
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +28,7 @@ def built(tmp_path_factory) -> str:
         "text/fr": clustered(40, seed=2),
         "speech/fr": clustered(30, seed=3),
     }
-    return make_bundle(folder, groups, exact_below=1000)
+    return make_bundle(folder, groups, choice=Choice(exact_below=1000, tree_from=1000))
 
 
 @pytest.fixture
@@ -97,7 +99,7 @@ def test_no_file_of_an_index_holds_where_it_was_made(built):
             assert built.encode() not in path.read_bytes(), path
 
 
-@pytest.mark.parametrize("name", ["vectors.npy", "rows.parquet", *ALL_TREE_FILES])
+@pytest.mark.parametrize("name", ["vectors.npy", "rows.parquet", *TREE_FILES])
 def test_a_flipped_bit_is_refused_before_scann_sees_it(copy, name):
     path = copy / TREE_SHARD / name
     data = bytearray(path.read_bytes())
@@ -240,8 +242,9 @@ def test_vectors_that_are_not_of_unit_length_are_refused(tmp_path):
 @pytest.mark.parametrize(("rows", "engine"), [(255, "exact"), (256, "tree")])
 def test_a_small_shard_is_exact_whatever_is_asked_for(tmp_path, rows, engine):
     name = shard_name("text", "en", 0, 1)
+    choice = Choice(engine="tree")
     card = write_shard(
-        str(tmp_path), name, rows_for("text/en", rows), clustered(rows), exact_below=0
+        str(tmp_path), name, rows_for("text/en", rows), clustered(rows), choice=choice
     )
     assert card.engine == engine
     assert all((tmp_path / file).is_file() for file in card.files)

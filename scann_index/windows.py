@@ -1,0 +1,143 @@
+"""Where in a long recording to listen: phrases between pauses, and windows over what has none.
+
+A model knows utterances of some length. A recording that is much longer is cut at its pauses into
+phrases, which are tried singly and joined; a phrase that is too long is slid over. Which of all the
+overlapping windows are right is decided by what they find: see `apart`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipelines.audio import SAMPLE_RATE
+
+FRAME = SAMPLE_RATE // 50
+"""Samples of a frame, 20 ms, whose loudness is measured."""
+PAUSE_SECONDS = 0.2
+"""A pause is at least so long."""
+SHORTEST_SECONDS = 0.12
+"""Less sound than this between two pauses is a click."""
+MARGIN_SECONDS = 0.06
+"""So much of the pause is left on either side of a phrase."""
+QUIET_DECIBELS = 35.0
+"""A frame so much below the loudest is quiet, if it also stands near the noise."""
+MOST_JOINED = 4
+"""So many phrases at most are tried as one utterance."""
+OVERLAP = 0.25
+"""Windows that share more than this of the shorter one are about the same sound."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Window:
+    """A stretch of a recording, in seconds from its start."""
+
+    start: float
+    end: float
+
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return self.end - self.start
+
+    def of(self, waveform: np.ndarray) -> np.ndarray:
+        """Its samples: float32 `[samples]` at 16 kHz."""
+        return waveform[round(self.start * SAMPLE_RATE) : round(self.end * SAMPLE_RATE)]
+
+    def overlaps(self, other: Window) -> bool:
+        """Whether the two are about the same sound, see `OVERLAP`."""
+        shared = min(self.end, other.end) - max(self.start, other.start)
+        return shared > OVERLAP * min(self.seconds, other.seconds)
+
+
+def windows(waveform: np.ndarray, seconds: float) -> list[Window]:
+    """Where to listen in a recording.
+
+    Args:
+        waveform: float32 `[samples]`, mono, 16 kHz.
+        seconds: how long the utterances are that are looked for, at most.
+
+    Returns:
+        Windows of about `seconds` at most, in order of their start; they overlap. All of the
+        recording if it is no longer than twice that; none if it is silent.
+
+    Raises:
+        ValueError: `seconds` is not above 0.
+    """
+    if not seconds > 0:
+        raise ValueError(f"windows of {seconds} seconds; they must be longer than 0")
+    whole = Window(0.0, len(waveform) / SAMPLE_RATE)
+    if whole.seconds <= 2 * seconds:
+        return [whole]
+    found = phrases(waveform)
+    result: set[Window] = set()
+    for first, phrase in enumerate(found):
+        if phrase.seconds > 1.5 * seconds:
+            result.update(_slid(phrase, seconds))
+            continue
+        result.add(phrase)
+        for last in found[first + 1 : first + MOST_JOINED]:
+            if last.end - phrase.start > seconds:
+                break
+            result.add(Window(phrase.start, last.end))
+    return sorted(result)
+
+
+def phrases(waveform: np.ndarray) -> list[Window]:
+    """The stretches of sound between pauses.
+
+    Args:
+        waveform: float32 `[samples]`, mono, 16 kHz.
+    """
+    frames = len(waveform) // FRAME
+    if not frames:
+        return []
+    blocks = waveform[: frames * FRAME].reshape(frames, FRAME)
+    power = np.einsum("fs,fs->f", blocks, blocks) / FRAME
+    level = 10 * np.log10(power + 1e-12)
+    loudest = np.percentile(level, 99)
+    if loudest < -70:
+        return []
+    # Noise is what the quietest frames have; a recording without a pause has none to go by.
+    noise = np.percentile(level, 5)
+    threshold = loudest - min(QUIET_DECIBELS, max(10.0, (loudest - noise) * 0.6))
+    edges = np.flatnonzero(np.diff(np.r_[0, level > threshold, 0]))
+    runs = [(int(start), int(end)) for start, end in edges.reshape(-1, 2)]
+    joined: list[tuple[int, int]] = []
+    for start, end in runs:
+        if joined and (start - joined[-1][1]) * FRAME < PAUSE_SECONDS * SAMPLE_RATE:
+            joined[-1] = (joined[-1][0], end)
+        else:
+            joined.append((start, end))
+    step, length = FRAME / SAMPLE_RATE, len(waveform) / SAMPLE_RATE
+    return [
+        Window(max(0.0, a * step - MARGIN_SECONDS), min(length, b * step + MARGIN_SECONDS))
+        for a, b in joined
+        if (b - a) * step >= SHORTEST_SECONDS
+    ]
+
+
+def _slid(phrase: Window, seconds: float) -> list[Window]:
+    """Windows of `seconds` over a phrase, each half over the next."""
+    steps = int(np.ceil((phrase.seconds - seconds) / (seconds / 2)))
+    starts = np.linspace(phrase.start, phrase.end - seconds, steps + 1)
+    return [Window(float(start), float(start) + seconds) for start in starts]
+
+
+def apart(candidates: Sequence[Window], scores: np.ndarray) -> list[int]:
+    """Chooses among overlapping windows those that found best.
+
+    Args:
+        candidates: windows of one recording.
+        scores: float `[windows]`, of the best that each one found.
+
+    Returns:
+        Places in `candidates`, in order of time; no two of them overlap much.
+    """
+    kept: list[int] = []
+    for place in np.argsort(-np.asarray(scores), kind="stable").tolist():
+        if not any(candidates[place].overlaps(candidates[other]) for other in kept):
+            kept.append(place)
+    return sorted(kept, key=lambda place: candidates[place])
