@@ -23,7 +23,7 @@ resource "google_cloud_run_v2_service" "server" {
 
     containers {
       image = local.images.server
-      args  = var.server.args
+      args  = ["--index=${var.server.index}", "--host=0.0.0.0", "--port=8080"]
 
       ports {
         container_port = 8080
@@ -41,7 +41,8 @@ resource "google_cloud_run_v2_service" "server" {
         period_seconds        = 10
         failure_threshold     = 24
 
-        tcp_socket {
+        http_get {
+          path = "/healthz"
           port = 8080
         }
       }

@@ -25,7 +25,7 @@ locals {
       output        = "Folder to write to, gs://…"
       splits        = "Splits to index"
       modalities    = "Modalities to index"
-      exact_below   = "Smaller shards are searched exactly"
+      engine        = "How index shards are searched"
       shard_rows    = "A language with more rows is split"
       target_recall = "Recall that bigger shards are tuned for"
       limit         = "Read only so many pairs"

@@ -246,17 +246,22 @@ variable "schedule" {
 
 variable "server" {
   description = <<-EOT
-    A Cloud Run service of the server image; null for none. args: what the container's Python runs,
-    such as ["-m", "my.module"], and must listen on port 8080. invokers: members that may call it.
+    A Cloud Run service that answers searches of an index; null for none. index: its folder in the
+    data bucket, gs://…/index. invokers: members that may call it.
   EOT
   type = object({
-    args          = list(string)
+    index         = string
     cpu           = optional(string, "4")
     memory        = optional(string, "8Gi")
     max_instances = optional(number, 2)
     invokers      = optional(list(string), [])
   })
   default = null
+
+  validation {
+    condition     = var.server == null || startswith(try(var.server.index, ""), "gs://")
+    error_message = "server.index is the folder of an index in a bucket: gs://…"
+  }
 
   validation {
     condition     = var.server == null || length(setintersection(try(var.server.invokers, []), ["allUsers", "allAuthenticatedUsers"])) == 0

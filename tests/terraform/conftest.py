@@ -36,7 +36,10 @@ EVERYTHING: dict[str, Any] = {
         "cron": "0 3 * * 1",
         "argument": {"run": "weekly", "corpus": "gs://b/speech.tsv", "train": ["--steps=900"]},
     },
-    "server": {"args": ["-m", "http.server", "8080"], "invokers": ["group:ear@example.org"]},
+    "server": {
+        "index": "gs://my-project-123-ear-data/first/index",
+        "invokers": ["group:ear@example.org"],
+    },
 }
 
 

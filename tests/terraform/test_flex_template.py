@@ -67,7 +67,7 @@ def test_an_index_is_complete_after_four_launches(
     flags = (f"--model={tiny_preset}", f"--data={tiny_data.path}", f"--output={tmp_path / 'index'}")
     launches = 0
     while not (tmp_path / "index" / "COMPLETED").exists():
-        assert launch("build", *flags, "--exact_below=20000") == 0
+        assert launch("build", *flags, "--shard_rows=9000") == 0
         launches += 1
     assert launches == 4, "the variable `workflow` in terraform/ allows for no fewer"
 
