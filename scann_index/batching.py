@@ -54,7 +54,7 @@ class Batcher(Generic[Item, Result]):
         self._max_waiting = max_waiting
         self._on_batch = on_batch
         self._queue: asyncio.Queue[tuple[Item, asyncio.Future[Result]]] = asyncio.Queue()
-        self._thread = ThreadPoolExecutor(1, "batch")
+        self._thread: ThreadPoolExecutor | None = None
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -65,11 +65,12 @@ class Batcher(Generic[Item, Result]):
     async def __aenter__(self) -> Batcher[Item, Result]:
         # A queue belongs to the event loop it is first used in.
         self._queue = asyncio.Queue()
+        self._thread = ThreadPoolExecutor(1, "batch")
         self._task = asyncio.create_task(self._run())
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        assert self._task is not None
+        assert self._task is not None and self._thread is not None
         self._task.cancel()
         while not self._queue.empty():
             self._queue.get_nowait()[1].cancel()

@@ -129,3 +129,8 @@ def test_a_request_given_up_is_not_handled():
 
     assert run(batcher, use) == 3
     assert handled == [1, 3]
+
+
+def test_a_batcher_can_be_used_again_in_another_event_loop():
+    batcher = Batcher(lambda items: items, max_wait=0)
+    assert [run(batcher, lambda: batcher.submit(i)) for i in (1, 2)] == [1, 2]

@@ -1,0 +1,357 @@
+"""The server as an ASGI application: search, sound, page, health, metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache, partial
+from importlib import resources
+from typing import Any
+
+import soundfile
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pipelines.audio import SAMPLE_RATE, load_audio
+from pipelines.output_dir import VERSION
+from pipelines.rejects import Rejected
+from pipelines.utterance import LANGUAGES
+from scann_index.batching import Batcher, Overloaded
+from scann_index.playable import MAX_SECONDS
+from scann_index.queries import Limits, Query, Refused
+from scann_index.searcher import Searcher
+from scann_index.serve_answers import Answerer
+from scann_index.serve_metrics import Metrics
+from scann_index.serve_schema import SEARCH_BODY, Answers, IndexCard, Problem
+from scann_index.uploads import read_query
+
+LINGER_SECONDS = 5.0
+"""A client that is refused while it sends is listened to so long, so that it hears the answer."""
+CLIPS_KEPT = 256
+EXAMPLES = 6
+PAGE_FILES = {
+    "page.css": "text/css",
+    "page.js": "text/javascript",
+    "recorder.js": "text/javascript",
+}
+_HEADERS = [
+    (name.encode(), value.encode())
+    for name, value in {
+        "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+        "connect-src 'self'; media-src 'self' blob:; img-src 'self' data:; base-uri 'none'; "
+        "form-action 'self'; frame-ancestors 'none'",
+        "permissions-policy": "microphone=(self), camera=(), geolocation=()",
+        "referrer-policy": "no-referrer",
+        "x-content-type-options": "nosniff",
+    }.items()
+]
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "description": description}
+    for status, description in {
+        400: "malformed: the form, the JSON or the name of a file",
+        408: "not whole in time",
+        413: "too many bytes, seconds or characters",
+        415: "not sound, or of another content type",
+        422: "no query, or one with impossible values",
+        503: "too many requests wait: come back later",
+    }.items()
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the server behaves.
+
+    Args:
+        limits: on what a request holds.
+        max_batch: queries that the model gets at a time, at most.
+        batch_wait: seconds that the first of a batch waits for others.
+        max_waiting: with so many queries waiting, further ones are refused.
+        uploads_at_once: requests whose sound is read and decoded at a time; bounds the memory.
+        sound: whether recordings of the index are played.
+    """
+
+    limits: Limits = field(default_factory=Limits)
+    max_batch: int = 32
+    batch_wait: float = 0.005
+    max_waiting: int = 512
+    uploads_at_once: int = 32
+    sound: bool = True
+
+
+class _Refusal(JSONResponse):
+    """Why a request is not answered; hears a client out that is still sending, within reason.
+
+    A connection that is closed with bytes unread is reset, and the client may never see the answer.
+    """
+
+    unread = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not self.unread:
+            await super().__call__(scope, receive, send)
+            return
+        self.headers["connection"] = "close"
+        start = {"type": "http.response.start", "status": self.status_code}
+        await send({**start, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self.body, "more_body": True})
+        deadline = time.monotonic() + LINGER_SECONDS
+        while (left := deadline - time.monotonic()) > 0:
+            try:
+                message = await asyncio.wait_for(receive(), left)
+            except asyncio.TimeoutError:
+                break
+            if message["type"] == "http.disconnect" or not message.get("more_body"):
+                break
+        await send({"type": "http.response.body", "body": b""})
+
+
+class _Observed:
+    """Counts and times each request, and adds the headers that every answer has.
+
+    Args:
+        app: what answers.
+        metrics: where it is counted.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self.app = app
+        self.metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        with self.metrics.request(scope["path"]) as observed:
+
+            async def observing(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    observed(message["status"])
+                    message["headers"] = [*message["headers"], *_HEADERS]
+                await send(message)
+
+            await self.app(scope, receive, observing)
+
+
+def create_app(searcher: Searcher, settings: Settings | None = None) -> FastAPI:
+    """The application; loads the model when it starts.
+
+    Args:
+        searcher: the index and its model.
+        settings: left out, the defaults.
+    """
+    settings = settings or Settings()
+    answerer = Answerer(searcher)
+    metrics = Metrics(sum(map(len, answerer.shards)))
+
+    def handle(queries: Any) -> Any:
+        with metrics.model_seconds.time():
+            return answerer.answer(queries)
+
+    batcher: Batcher[Query, Any] = Batcher(
+        handle,
+        max_batch=settings.max_batch,
+        max_wait=settings.batch_wait,
+        max_waiting=settings.max_waiting,
+        on_batch=metrics.batch_size.observe,
+    )
+    metrics.waiting.set_function(lambda: batcher.waiting)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(answerer.warm_up)
+        async with batcher:
+            yield
+
+    app = FastAPI(
+        title="Babelear",
+        version=VERSION,
+        description="Finds sentences by text or by speech, in any language of an index.",
+        lifespan=lifespan,
+        # Their pages load scripts from elsewhere.
+        docs_url=None,
+        redoc_url=None,
+    )
+    _add_errors(app, metrics)
+    _add_page(app)
+    uploads = asyncio.Semaphore(settings.uploads_at_once)
+
+    app.add_middleware(_Observed, metrics=metrics)
+
+    @app.post(
+        "/search",
+        response_model=Answers,
+        responses=_PROBLEMS,
+        openapi_extra={"requestBody": SEARCH_BODY},
+    )
+    async def search(request: Request) -> JSONResponse:
+        """The sentences nearest to a text or to speech."""
+        started = time.perf_counter()
+        async with uploads:
+            query = await read_query(request, settings.limits)
+        _check_filters(query, searcher)
+        read = time.perf_counter()
+        try:
+            answers = await batcher.submit(query)
+        except Overloaded as error:
+            raise Refused(503, "overloaded", str(error)) from None
+        if isinstance(answers, Exception):
+            raise Refused(422, "invalid-value", str(answers))
+        seconds = None if query.sound is None else round(len(query.sound) / SAMPLE_RATE, 2)
+        took = {"read": read - started, "search": time.perf_counter() - read}
+        return JSONResponse(
+            {
+                "query": {"text": query.text, "seconds": seconds},
+                "milliseconds": {name: round(1000 * value, 1) for name, value in took.items()},
+                "answers": answers,
+            }
+        )
+
+    @app.get("/index", response_model=IndexCard)
+    async def index() -> dict[str, Any]:
+        """What can be found, and what may be sent."""
+        return _index_card(answerer, settings)
+
+    @lru_cache(maxsize=CLIPS_KEPT)
+    def clip(shard: str, number: int) -> bytes:
+        row = answerer.row(shard, number)
+        if not row.audio:
+            raise KeyError(f"{shard}/{number}")
+        buffer = io.BytesIO()
+        samples = load_audio(row.audio)[: int(MAX_SECONDS * SAMPLE_RATE)]
+        soundfile.write(buffer, samples, SAMPLE_RATE, format="WAV", subtype="PCM_16")
+        return buffer.getvalue()
+
+    @app.get(
+        "/audio/{shard}/{number}",
+        response_class=Response,
+        responses={200: {"content": {"audio/wav": {}}}, 404: {"model": Problem}},
+    )
+    async def audio(shard: str, number: int) -> Response:
+        """A recording of the index, at most 20 seconds of it."""
+        if not settings.sound:
+            raise Refused(404, "no-sound", "this server plays no recordings")
+        try:
+            data = await asyncio.to_thread(partial(clip, shard, number))
+        except KeyError:
+            raise Refused(404, "no-such-recording", f"{shard[:80]}/{number}") from None
+        except (Rejected, OSError, RuntimeError) as error:
+            reason = getattr(error, "reason", "unreadable")
+            # What went wrong may name a path of this machine.
+            raise Refused(404, "no-sound", f"the recording can't be played ({reason})") from None
+        return Response(data, media_type="audio/wav", headers={"cache-control": "max-age=3600"})
+
+    @app.get("/healthz")
+    async def healthz() -> dict[str, Any]:
+        """That the model is loaded and the index open."""
+        return {"status": "ok", "waiting": batcher.waiting}
+
+    @app.get("/metrics", response_class=Response)
+    async def prometheus() -> Response:
+        """Counts and times in Prometheus' text format."""
+        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    return app
+
+
+def _check_filters(query: Query, searcher: Searcher) -> None:
+    bundle = searcher.bundle
+    if missing := sorted(set(query.languages) - set(bundle.languages)):
+        detail = f"no {missing[0][:40]!r} in the index; it has {', '.join(bundle.languages)}"
+        raise Refused(422, "invalid-value", detail)
+
+
+def _index_card(answerer: Answerer, settings: Settings) -> dict[str, Any]:
+    bundle = answerer.searcher.bundle
+    rows: dict[str, dict[str, int]] = {code: {} for code in bundle.languages}
+    for shard in answerer.shards:
+        counts = rows[shard.language]
+        counts[shard.modality] = counts.get(shard.modality, 0) + len(shard)
+    languages = [
+        {
+            "code": code,
+            "name": LANGUAGES[code].name if code in LANGUAGES else code,
+            "text": counts.get("text", 0),
+            "speech": counts.get("speech", 0),
+        }
+        for code, counts in rows.items()
+    ]
+    return {
+        "languages": sorted(languages, key=lambda language: str(language["name"])),
+        "modalities": bundle.modalities,
+        "rows": sum(map(len, answerer.shards)),
+        "model": bundle.model_digest,
+        "query_languages": [{"code": c, "name": LANGUAGES[c].name} for c in LANGUAGES],
+        "limits": asdict(settings.limits),
+        "examples": _examples(answerer),
+    }
+
+
+def _examples(answerer: Answerer) -> list[dict[str, str]]:
+    """Texts to try, the first short one of each of some languages."""
+    shards = [shard for shard in answerer.shards if shard.modality == "text"]
+    spread = shards[:: max(1, -(-len(shards) // EXAMPLES))]
+    found = []
+    for shard in spread:
+        rows = shard.rows_at(range(min(len(shard), 50)))
+        short = [row for row in rows if 4 <= len(row.text) <= 40] or rows
+        found.append({"language": shard.language, "text": short[0].text})
+    return found
+
+
+def _add_errors(app: FastAPI, metrics: Metrics) -> None:
+    """Every failure as JSON with status, reason and detail."""
+
+    def problem(status: int, reason: str, detail: str) -> _Refusal:
+        metrics.refused.labels(reason).inc()
+        headers = {"retry-after": "1"} if status == 503 else {}
+        content = {"status": status, "reason": reason, "detail": detail}
+        return _Refusal(content, status, headers=headers)
+
+    @app.exception_handler(Refused)
+    async def refused(_: Request, error: Refused) -> Response:
+        response = problem(error.status, error.reason, error.detail)
+        response.unread = error.unread
+        return response
+
+    @app.exception_handler(HTTPException)
+    async def http(_: Request, error: HTTPException) -> Response:
+        reasons = {404: "no-such-page", 405: "no-such-method"}
+        return problem(
+            error.status_code, reasons.get(error.status_code, "refused"), str(error.detail)
+        )
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        return problem(422, "invalid-value", f"{first['loc'][-1]}: {first['msg']}")
+
+    @app.exception_handler(Exception)
+    async def broken(_: Request, error: Exception) -> Response:
+        return problem(500, "internal-error", "the server failed; its log says why")
+
+
+def _add_page(app: FastAPI) -> None:
+    """The page and its files, read once."""
+    assets = resources.files("scann_index") / "serve_assets"
+    page = (assets / "page.html").read_bytes()
+
+    @app.get("/", include_in_schema=False)
+    async def root() -> Response:
+        return Response(page, media_type="text/html; charset=utf-8")
+
+    files = {name: (assets / name).read_bytes() for name in PAGE_FILES}
+
+    @app.get("/assets/{name}", include_in_schema=False)
+    async def asset(name: str) -> Response:
+        if name not in files:
+            raise Refused(404, "no-such-page", name[:80])
+        return Response(files[name], media_type=f"{PAGE_FILES[name]}; charset=utf-8")
