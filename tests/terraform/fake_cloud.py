@@ -85,8 +85,7 @@ class Cloud:
         end = self.outcomes["train"].pop(0) if self.outcomes.get("train") else "JOB_STATE_SUCCEEDED"
         self.jobs[job] = ["JOB_STATE_PENDING", "JOB_STATE_RUNNING", end]
         if end == "JOB_STATE_SUCCEEDED":
-            folder = arguments["--output"].replace("/gcs/", "gs://")
-            self.complete.add(f"{folder}/COMPLETED")
+            self.complete.add(f"{arguments['--output']}/COMPLETED")
         return job
 
 

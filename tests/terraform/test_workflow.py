@@ -118,8 +118,8 @@ def test_each_stage_reads_what_the_one_before_it_wrote(workflow: Runner) -> None
     (pool,) = job["jobSpec"]["workerPoolSpecs"]
     assert pool["containerSpec"]["args"] == [
         "--steps=9",
-        f"--data={DATA.replace('gs://', '/gcs/')}/pairs",
-        f"--output={MODELS.replace('gs://', '/gcs/')}/model",
+        f"--data={DATA}/pairs",
+        f"--output={MODELS}/model",
     ]
     assert launched(cloud, "build")[0]["parameters"] == {
         "verb": "build",
