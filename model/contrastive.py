@@ -12,6 +12,10 @@ import keras  # isort: skip
 from keras import ops  # isort: skip
 
 
+GROUPS = 4
+"""Parts of a batch that are encoded apart, to spare padding: its rows come sorted by length."""
+
+
 class ContrastiveModel(keras.Model):
     """Trains a `DualEncoder` on batches of `model.data` (section 3.3 of the paper).
 
@@ -30,7 +34,14 @@ class ContrastiveModel(keras.Model):
 
     def call(self, batch: dict[str, Any]) -> Any:
         """Source and target token ids to their embeddings: float32 `[2, batch, width]`."""
-        return ops.stack([self.encoder(batch["source"]), self.encoder(batch["target"])])
+        return ops.stack([self._encode(batch["source"]), self._encode(batch["target"])])
+
+    def _encode(self, token_ids: Any) -> Any:
+        """Encodes rows in groups, each without the columns that are padding in all of it."""
+        if keras.backend.backend() != "tensorflow" or token_ids.shape[0] % GROUPS:
+            return self.encoder(token_ids)
+        parts = (_trim(ids) for ids in ops.split(token_ids, GROUPS))
+        return ops.concatenate([self.encoder(part) for part in parts])
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, **_: Any
@@ -42,3 +53,7 @@ class ContrastiveModel(keras.Model):
             spread = spread_out_loss(source, sentences) + spread_out_loss(target, sentences)
             loss += self.spread_out * spread
         return loss
+
+
+def _trim(token_ids: Any) -> Any:
+    return token_ids[:, : ops.max(ops.count_nonzero(token_ids, axis=1))]

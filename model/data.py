@@ -55,7 +55,7 @@ def training_batches(
 
     Returns:
         Batches of `source` and `target`, int32 `[batch_size, tokens]`, and `sentence`, int64
-        `[batch_size]`.
+        `[batch_size]`, their rows from the shortest to the longest.
 
     Raises:
         ValueError: the training split has no pairs of a kind that is asked for.
@@ -82,7 +82,10 @@ def training_batches(
         length = max(b["source"].shape[1] for b in batches)
         for b in batches:
             b["source"] = tf.pad(b["source"], [[0, 0], [0, length - b["source"].shape[1]]])
-        return {name: tf.concat([b[name] for b in batches], 0) for name in batches[0]}
+        batch = {name: tf.concat([b[name] for b in batches], 0) for name in batches[0]}
+        lengths = sum(tf.math.count_nonzero(batch[side], axis=1) for side in ("source", "target"))
+        order = tf.argsort(lengths, stable=True)
+        return {name: tf.gather(rows, order) for name, rows in batch.items()}
 
     mixed = tf.data.Dataset.zip(tuple(streams))
     return (

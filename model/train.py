@@ -33,10 +33,16 @@ class TrainOptions:
 
     data: str = option(help="folder written by pipelines.prepare")
     output: str = option(help="folder to write the run to")
-    steps: int = option(450, help="training steps")
+    steps: int = option(700, help="training steps")
     batch_size: int = option(128, help="pairs a step; each is the others' negative")
+    optimizer: str = option(
+        "muon",
+        help="muon moves the backbone's matrices by Muon, the rest by Adam; adam is Adam for all",
+        choices=("muon", "adam"),
+    )
     learning_rate: float = option(3e-3, help="peak learning rate of Adam")
-    warmup_steps: int = option(50, help="steps until that peak, before a cosine decay to zero")
+    matrix_rate: float = option(6e-3, help="peak learning rate of Muon")
+    warmup_steps: int = option(50, help="steps until those peaks, before a cosine decay to zero")
     scale: float = option(20.0, help="inverse temperature of the softmax")
     spread_out: float = option(1.0, help="weight of the spread-out loss")
     pooling: str = option("mean", help="how states become one vector", choices=("mean", "last"))
@@ -47,8 +53,8 @@ class TrainOptions:
         help="romanize spells every script in Latin letters; casefold keeps the scripts",
         choices=("romanize", "casefold"),
     )
-    max_speech_tokens: int = option(38, help="longer sequences of audio tokens are cut")
-    max_text_tokens: int = option(28, help="longer texts are cut")
+    max_speech_tokens: int = option(48, help="longer sequences of audio tokens are cut")
+    max_text_tokens: int = option(36, help="longer texts are cut")
     layers: int = option(2, help="transformer layers of the backbone")
     hidden_dim: int = option(192, help="width of the backbone, a multiple of 4 heads")
     audio_rows: str = option(
@@ -62,7 +68,7 @@ class TrainOptions:
     )
     language_dropout: float = option(0.5, help="share of prefixes that leave the language out")
     bitext: float = option(0.0, help="share of each batch that is text–text pairs")
-    evaluate_every: int = option(150, help="steps between dev evaluations and checkpoints")
+    evaluate_every: int = option(175, help="steps between dev evaluations and checkpoints")
     seed: int = option(0, help="seeds weights, order and augmentation")
     overwrite: bool = option(False, help="throw away what is there and begin anew")
     dry_run: bool = option(False, help="print data and model sizes, then stop")
@@ -167,12 +173,11 @@ def train(options: TrainOptions) -> OutputDir:
 
 def build(options: TrainOptions, data: OutputDir) -> Any:
     """A compiled `ContrastiveModel` with fresh weights."""
-    import keras
-
     from model.backbone import centroid_rows, create_backbone, extend_vocabulary, random_rows
     from model.contrastive import ContrastiveModel
     from model.dual_encoder import DualEncoder
     from model.matmul_layers import use_matmuls
+    from model.optimizer import create_optimizer
     from model.vocabulary import Vocabulary
     from pipelines.codebook import Codebook
 
@@ -207,13 +212,13 @@ def build(options: TrainOptions, data: OutputDir) -> Any:
     )
     use_matmuls(encoder.backbone)
     model = ContrastiveModel(encoder, scale=options.scale, spread_out=options.spread_out)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0,
-        max(options.steps - options.warmup_steps, 1),
-        warmup_target=options.learning_rate,
+    optimizer = create_optimizer(
+        options.optimizer,
+        steps=options.steps,
         warmup_steps=options.warmup_steps,
+        learning_rate=options.learning_rate,
+        matrix_rate=options.matrix_rate,
     )
-    optimizer = keras.optimizers.Adam(schedule, beta_2=0.98, global_clipnorm=1.0)
     model.compile(optimizer=optimizer, jit_compile=False)
     optimizer.build(model.trainable_variables)
     return model

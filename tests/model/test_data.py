@@ -35,6 +35,13 @@ def test_a_batch_pairs_speech_with_its_transcript(tiny_data):
     assert (batch["source"][:, 2:] >= VOCABULARY.text_size).any(axis=1).all()
 
 
+def test_rows_of_a_batch_go_from_the_shortest_to_the_longest(tiny_data):
+    for batch in batches(tiny_data, 5):
+        lengths = sum((batch[side] != PADDING).sum(axis=1) for side in ("source", "target"))
+        assert (np.diff(lengths) >= 0).all()
+        assert lengths[0] < lengths[-1]
+
+
 def test_the_seed_decides_every_batch(tiny_data):
     assert equal(batches(tiny_data, 20), batches(tiny_data, 20))
     assert not equal(batches(tiny_data, 20), batches(tiny_data, 20, seed=1))
