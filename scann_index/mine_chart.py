@@ -68,10 +68,8 @@ def chart(quality: Mapping[str, Any], title: str) -> str:
 def _apart(last: Mapping[str, float], y: Any) -> list[float]:
     """Heights for the lines' names, near the lines' ends, none on another."""
     heights = {name: y(last[name]) + 4 for name in NAMES}
-    taken: list[float] = []
-    for name in sorted(heights, key=lambda name: heights[name]):
-        if taken:
-            heights[name] = max(heights[name], taken[-1] + 18)
-        taken.append(heights[name])
-    over = max(0.0, taken[-1] - (HEIGHT - BOTTOM + 4))
-    return [heights[name] - over for name in NAMES]
+    lowest = HEIGHT - BOTTOM + 4
+    for name in sorted(heights, key=lambda name: -heights[name]):
+        heights[name] = min(heights[name], lowest)
+        lowest = heights[name] - 18
+    return [heights[name] for name in NAMES]
