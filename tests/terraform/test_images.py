@@ -1,4 +1,4 @@
-"""The images: bases by digest alone, nobody's root but Dataflow's, everything they copy is there."""
+"""The images: bases by digest alone, only Dataflow's is root, everything they copy is there."""
 
 from __future__ import annotations
 
