@@ -6,7 +6,7 @@ import asyncio
 import io
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache, partial
 from importlib import resources
@@ -14,11 +14,8 @@ from typing import Any
 
 import soundfile
 from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipelines.audio import SAMPLE_RATE, load_audio
 from pipelines.output_dir import VERSION
@@ -29,40 +26,17 @@ from scann_index.playable import MAX_SECONDS
 from scann_index.queries import Limits, Query, Refused
 from scann_index.searcher import Searcher
 from scann_index.serve_answers import Answerer
+from scann_index.serve_http import PROBLEMS, Observed, add_errors
 from scann_index.serve_metrics import Metrics
 from scann_index.serve_schema import SEARCH_BODY, Answers, IndexCard, Problem
 from scann_index.uploads import read_query
 
-LINGER_SECONDS = 5.0
-"""A client that is refused while it sends is listened to so long, so that it hears the answer."""
 CLIPS_KEPT = 256
 EXAMPLES = 6
 PAGE_FILES = {
     "page.css": "text/css",
     "page.js": "text/javascript",
     "recorder.js": "text/javascript",
-}
-_HEADERS = [
-    (name.encode(), value.encode())
-    for name, value in {
-        "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
-        "connect-src 'self'; media-src 'self' blob:; img-src 'self' data:; base-uri 'none'; "
-        "form-action 'self'; frame-ancestors 'none'",
-        "permissions-policy": "microphone=(self), camera=(), geolocation=()",
-        "referrer-policy": "no-referrer",
-        "x-content-type-options": "nosniff",
-    }.items()
-]
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem, "description": description}
-    for status, description in {
-        400: "malformed: the form, the JSON or the name of a file",
-        408: "not whole in time",
-        413: "too many bytes, seconds or characters",
-        415: "not sound, or of another content type",
-        422: "no query, or one with impossible values",
-        503: "too many requests wait: come back later",
-    }.items()
 }
 
 
@@ -85,60 +59,6 @@ class Settings:
     max_waiting: int = 512
     uploads_at_once: int = 32
     sound: bool = True
-
-
-class _Refusal(JSONResponse):
-    """Why a request is not answered; hears a client out that is still sending, within reason.
-
-    A connection that is closed with bytes unread is reset, and the client may never see the answer.
-    """
-
-    unread = False
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not self.unread:
-            await super().__call__(scope, receive, send)
-            return
-        self.headers["connection"] = "close"
-        start = {"type": "http.response.start", "status": self.status_code}
-        await send({**start, "headers": self.raw_headers})
-        await send({"type": "http.response.body", "body": self.body, "more_body": True})
-        deadline = time.monotonic() + LINGER_SECONDS
-        while (left := deadline - time.monotonic()) > 0:
-            try:
-                message = await asyncio.wait_for(receive(), left)
-            except asyncio.TimeoutError:
-                break
-            if message["type"] == "http.disconnect" or not message.get("more_body"):
-                break
-        await send({"type": "http.response.body", "body": b""})
-
-
-class _Observed:
-    """Counts and times each request, and adds the headers that every answer has.
-
-    Args:
-        app: what answers.
-        metrics: where it is counted.
-    """
-
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self.app = app
-        self.metrics = metrics
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        with self.metrics.request(scope["path"]) as observed:
-
-            async def observing(message: Message) -> None:
-                if message["type"] == "http.response.start":
-                    observed(message["status"])
-                    message["headers"] = [*message["headers"], *_HEADERS]
-                await send(message)
-
-            await self.app(scope, receive, observing)
 
 
 def create_app(searcher: Searcher, settings: Settings | None = None) -> FastAPI:
@@ -166,8 +86,10 @@ def create_app(searcher: Searcher, settings: Settings | None = None) -> FastAPI:
     metrics.waiting.set_function(lambda: batcher.waiting)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await asyncio.to_thread(answerer.warm_up)
+        # A semaphore belongs to the event loop it is first used in.
+        app.state.uploads = asyncio.Semaphore(settings.uploads_at_once)
         async with batcher:
             yield
 
@@ -180,22 +102,22 @@ def create_app(searcher: Searcher, settings: Settings | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    _add_errors(app, metrics)
+    add_errors(app, metrics)
     _add_page(app)
-    uploads = asyncio.Semaphore(settings.uploads_at_once)
-
-    app.add_middleware(_Observed, metrics=metrics)
+    app.add_middleware(Observed, metrics=metrics)
 
     @app.post(
         "/search",
         response_model=Answers,
-        responses=_PROBLEMS,
+        responses=PROBLEMS,
         openapi_extra={"requestBody": SEARCH_BODY},
     )
     async def search(request: Request) -> JSONResponse:
         """The sentences nearest to a text or to speech."""
         started = time.perf_counter()
-        async with uploads:
+        # Who types need not wait for those who are still sending sound.
+        is_text = request.headers.get("content-type", "").startswith("application/json")
+        async with nullcontext() if is_text else app.state.uploads:
             query = await read_query(request, settings.limits)
         _check_filters(query, searcher)
         read = time.perf_counter()
@@ -305,38 +227,6 @@ def _examples(answerer: Answerer) -> list[dict[str, str]]:
         short = [row for row in rows if 4 <= len(row.text) <= 40] or rows
         found.append({"language": shard.language, "text": short[0].text})
     return found
-
-
-def _add_errors(app: FastAPI, metrics: Metrics) -> None:
-    """Every failure as JSON with status, reason and detail."""
-
-    def problem(status: int, reason: str, detail: str) -> _Refusal:
-        metrics.refused.labels(reason).inc()
-        headers = {"retry-after": "1"} if status == 503 else {}
-        content = {"status": status, "reason": reason, "detail": detail}
-        return _Refusal(content, status, headers=headers)
-
-    @app.exception_handler(Refused)
-    async def refused(_: Request, error: Refused) -> Response:
-        response = problem(error.status, error.reason, error.detail)
-        response.unread = error.unread
-        return response
-
-    @app.exception_handler(HTTPException)
-    async def http(_: Request, error: HTTPException) -> Response:
-        reasons = {404: "no-such-page", 405: "no-such-method"}
-        return problem(
-            error.status_code, reasons.get(error.status_code, "refused"), str(error.detail)
-        )
-
-    @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> Response:
-        first = error.errors()[0]
-        return problem(422, "invalid-value", f"{first['loc'][-1]}: {first['msg']}")
-
-    @app.exception_handler(Exception)
-    async def broken(_: Request, error: Exception) -> Response:
-        return problem(500, "internal-error", "the server failed; its log says why")
 
 
 def _add_page(app: FastAPI) -> None:
