@@ -7,6 +7,7 @@ from typing import Any
 from pipelines import quiet  # noqa: F401  (before TensorFlow)
 
 import keras  # isort: skip
+from keras import ops  # isort: skip
 
 OPTIMIZERS = ("muon", "adam")
 
@@ -31,28 +32,89 @@ def create_optimizer(
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0,
         max(steps - warmup_steps, 1),
-        warmup_target=matrix_rate if name == "muon" else learning_rate,
+        warmup_target=learning_rate,
         warmup_steps=warmup_steps,
     )
     if name == "adam":
         return keras.optimizers.Adam(schedule, beta_2=0.98, global_clipnorm=1.0)
-    return MatrixMuon(
-        schedule,
-        adam_lr_ratio=learning_rate / matrix_rate,
-        adam_beta_2=0.98,
-        adam_weight_decay=None,
-        weight_decay=None,
-        global_clipnorm=1.0,
+    return Muon(
+        schedule, matrix_ratio=matrix_rate / learning_rate, beta_2=0.98, global_clipnorm=1.0
     )
 
 
-class MatrixMuon(keras.optimizers.Muon):
-    """Muon (Jordan et al. 2024) for a backbone's kernels, attention's among them.
+class Muon(keras.optimizers.Adam):
+    """Adam that moves the kernels of a backbone by Muon (Jordan et al. 2024).
 
-    Keras leaves kernels of three axes to Adam. Those of Gemma's attention are a stack of matrices,
-    a head each, and are orthogonalized as such. Tables, norms and the projection stay with Adam.
+    A kernel's step is its momentum with all singular values made nearly one, times
+    `0.2 * sqrt(larger side)`, which makes it about as long as Adam's (Liu et al. 2025,
+    arXiv 2502.16982, section 2.2). So it learns in every direction at once, not first where the
+    gradient is steepest. Gemma's attention kernels are taken as a stack of matrices, a head each.
+
+    `keras.optimizers.Muon` leaves those to Adam, and scales otherwise from one version to the next.
+
+    Args:
+        learning_rate: of Adam, for tables, norms and the projection.
+        matrix_ratio: Muon's rate over that of Adam.
+        momentum: of Muon, Nesterov's.
+        kwargs: of `keras.optimizers.Adam`.
     """
 
-    def _should_use_adamw(self, variable: Any) -> bool:
-        is_kernel = variable.path.endswith("kernel") and len(variable.shape) in (2, 3)
-        return not is_kernel or "projection" in variable.path
+    def __init__(
+        self,
+        learning_rate: Any = 3e-3,
+        *,
+        matrix_ratio: float = 2.0,
+        momentum: float = 0.95,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(learning_rate, **kwargs)
+        self.matrix_ratio = matrix_ratio
+        self.momentum = momentum
+
+    def build(self, variables: list[Any]) -> None:
+        """Adds Adam's variables, and a momentum for each kernel."""
+        if self.built:
+            return
+        super().build(variables)
+        self.matrix_momentums = [
+            self.add_variable_from_reference(variable, "matrix_momentum")
+            if _is_matrix(variable)
+            else None
+            for variable in variables
+        ]
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Moves one variable."""
+        momentum = self.matrix_momentums[self._get_variable_index(variable)]
+        if momentum is None:
+            super().update_step(gradient, variable, learning_rate)
+            return
+        self.assign(momentum, self.momentum * momentum + gradient)
+        direction = _orthogonalize(gradient + self.momentum * momentum)
+        length = 0.2 * max(variable.shape[-2:]) ** 0.5
+        rate = ops.cast(learning_rate, variable.dtype) * self.matrix_ratio
+        self.assign_sub(variable, rate * length * direction)
+
+    def get_config(self) -> dict[str, Any]:
+        """What `from_config` takes."""
+        own = {"matrix_ratio": self.matrix_ratio, "momentum": self.momentum}
+        return {**super().get_config(), **own}
+
+
+def _is_matrix(variable: Any) -> bool:
+    is_kernel = variable.path.endswith("kernel") and len(variable.shape) in (2, 3)
+    return is_kernel and "projection" not in variable.path
+
+
+def _orthogonalize(matrices: Any) -> Any:
+    """The nearest matrices with singular values of about one, `[..., rows, columns]`.
+
+    Five Newton–Schulz steps with the coefficients of the paper, which end between 0.7 and 1.2.
+    """
+    is_tall = matrices.shape[-2] > matrices.shape[-1]
+    x = ops.swapaxes(matrices, -2, -1) if is_tall else matrices
+    x = x / (ops.sqrt(ops.sum(ops.square(x), axis=(-2, -1), keepdims=True)) + 1e-7)
+    for _ in range(5):
+        gram = ops.matmul(x, ops.swapaxes(x, -2, -1))
+        x = 3.4445 * x + ops.matmul(-4.7750 * gram + 2.0315 * ops.matmul(gram, gram), x)
+    return ops.swapaxes(x, -2, -1) if is_tall else x

@@ -59,7 +59,22 @@ def test_both_rates_end_at_zero():
             name, steps=10, warmup_steps=2, learning_rate=1e-3, matrix_rate=1e-2
         )
         rates = [float(optimizer._learning_rate(step)) for step in (0, 2, 10)]
-        assert rates == pytest.approx([0.0, 1e-3 if name == "adam" else 1e-2, 0.0], abs=1e-9)
+        assert rates == pytest.approx([0.0, 1e-3, 0.0], abs=1e-9)
+
+
+def test_the_first_step_of_a_matrix_is_as_long_as_its_rate_says(steep):
+    update = moved("muon", "ffw/kernel", (16, 16), steep)
+    values = np.linalg.svd(update, compute_uv=False)
+    assert np.median(values) == pytest.approx(1e-2 * 0.2 * 4, rel=0.35)
+
+
+def test_an_optimizer_is_made_again_from_its_configuration():
+    optimizer = create_optimizer(
+        "muon", steps=10, warmup_steps=2, learning_rate=1e-3, matrix_rate=5e-3
+    )
+    again = type(optimizer).from_config(optimizer.get_config())
+    assert again.matrix_ratio == pytest.approx(5.0)
+    assert again.momentum == 0.95
 
 
 def test_an_unknown_optimizer_is_named_with_the_known_ones():
