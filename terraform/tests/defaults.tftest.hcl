@@ -43,7 +43,7 @@ run "has_a_budget_and_no_extras" {
   command = plan
 
   assert {
-    condition     = length(google_billing_budget.this) == 1 && google_billing_budget.this[0].amount[0].specified_amount[0].units == "500"
+    condition     = [for budget in google_billing_budget.this : budget.amount[0].specified_amount[0].units] == ["500"]
     error_message = "The budget is on, at 500."
   }
 

@@ -32,7 +32,9 @@ def python(name: str) -> str:
         return str(interpreter)
     shutil.rmtree(folder, ignore_errors=True)
     venv.create(folder, with_pip=True)
-    install = [str(interpreter), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    # What is imported is compiled then; all of it would take a minute longer.
+    flags = ["--quiet", "--disable-pip-version-check", "--no-compile"]
+    install = [str(interpreter), "-m", "pip", "install", *flags]
     ran = subprocess.run([*install, REQUIREMENTS[name]], capture_output=True, text=True)
     if ran.returncode:
         raise RuntimeError(f"{REQUIREMENTS[name]} can't be installed: {ran.stderr.strip()[-500:]}")

@@ -128,6 +128,7 @@ def test_dataflow_gets_a_job_with_our_image_account_and_network(
                 LABELS,
                 "--runner=DataflowRunner",
                 "--no_auth",
+                "--experiments=disable_logging_submission_environment",
                 "--project=my-project-123",
                 "--region=europe-west4",
                 "--job_name=babelear-prepare-first",
