@@ -111,7 +111,10 @@ def publish_part(
         **base.info,
         "generation": int(base.info.get("generation", 0)) + 1,
         "shards": [asdict(card) for card in [*kept, *cards]],
-        "sweeps": {**sweeps, **{f"{part}/{n}": table for n, table in new["sweeps"].items()}},
+        "sweeps": {
+            **sweeps,
+            **{f"{part}/{n}": table for n, table in new.get("sweeps", {}).items()},
+        },
         "appended": [*base.info.get("appended", []), *added],
         "files": files,
     }

@@ -163,7 +163,8 @@ class MeasureRecall(beam.DoFn):
         self.folder = folder
         self.names = sorted(names)
         self.target = target
-        self.others = {shard.name: shard for shard in others}
+        # By their folders: an appended shard has the name of the one it is appended to.
+        self.others = {shard.folder: shard for shard in others}
 
     def process(self, name: str) -> Iterator[str]:
         """Yields the name once the measured card is written."""
@@ -211,4 +212,5 @@ class MeasureRecall(beam.DoFn):
             size = min(RECALL_QUERIES // count, len(vectors))
             samples.append(vectors[np.sort(rng.choice(len(vectors), size, replace=False))])
         queries = np.concatenate(samples)
-        return None, queries, f"{len(queries)} of {' '.join(chosen)}"
+        names = [self._shard(name).name for name in chosen]
+        return None, queries, f"{len(queries)} of {' '.join(names)}"

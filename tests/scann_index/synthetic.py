@@ -27,12 +27,12 @@ def exact_neighbours(vectors: np.ndarray, queries: np.ndarray, k: int) -> np.nda
     return np.argsort(-(queries @ vectors.T), axis=1, kind="stable")[:, :k]
 
 
-def rows_for(group: str, count: int) -> list[Row]:
-    """Rows of `modality/language`, sentences s0, s1, ….."""
+def rows_for(group: str, count: int, first: int = 0) -> list[Row]:
+    """Rows of `modality/language`, sentences s0, s1, …, or from a later number on."""
     modality, language = group.split("/")
     return [
         Row(f"{language}-{modality}-{i}", f"s{i}", language, modality, f"{language} text {i}")
-        for i in range(count)
+        for i in range(first, first + count)
     ]
 
 
@@ -42,6 +42,7 @@ def make_bundle(
     *,
     exact_below: int | None = None,
     choice: Choice | None = None,
+    first: int = 0,
     model: Mapping[str, str] | None = None,
 ) -> str:
     """A complete index with one shard for each `modality/language`."""
@@ -51,7 +52,7 @@ def make_bundle(
         write_shard(
             folder,
             shard_name(*group.split("/"), 0, 1),
-            rows_for(group, len(vectors)),
+            rows_for(group, len(vectors), first),
             vectors,
             exact_below=exact_below,
             choice=choice,

@@ -161,7 +161,7 @@ def test_a_big_language_is_split_and_gets_trees(options, tmp_path):
     assert [shard.card.engine for shard in shards] == ["tree", "tree"]
     assert len({row.text for shard in shards for row in shard.rows}) == 700
     assert all(shard.card.recall_at_10 >= 0.98 for shard in shards)
-    assert shards[0].card.recall_queries == "358 of text-en-00001-of-00002"
+    assert shards[0].card.recall_queries == f"{len(shards[1])} of {shards[1].name}"
 
 
 def test_no_more_of_a_tree_is_searched_than_the_recall_takes(tmp_path):
@@ -182,7 +182,7 @@ def test_no_more_of_a_tree_is_searched_than_the_recall_takes(tmp_path):
     low, high = measured[0.3], measured[0.98]
     assert low.leaves == high.leaves == 89
     assert low.leaves_searched <= 22
-    assert high.leaves_searched == 89
+    assert 22 < high.leaves_searched <= 89
     assert 0.3 <= low.recall_at_10 < 0.98 <= high.recall_at_10
     assert low.recall_queries == "400 of its own"
 

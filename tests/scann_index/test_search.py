@@ -15,7 +15,7 @@ from pipelines.rejects import Rejected
 from scann_index.build import BuildOptions, build
 from scann_index.bundle import Bundle
 from scann_index.row import Row
-from scann_index.search import Searcher, main, show
+from scann_index.search import Searcher, clock, main, packed_lines, show
 from scann_index.searcher import Answer, Hit
 from tests import tiny
 from tests.scann_index.synthetic import clustered, exact_neighbours, make_bundle
@@ -163,28 +163,34 @@ def test_a_damaged_index_is_refused(folder, tmp_path, capsys):
     assert "is damaged" in capsys.readouterr().err
 
 
-def test_a_table_is_printed(folder, capsys, monkeypatch):
+def test_sentences_are_printed_with_their_renderings(folder, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
     out = printed(
         ["--index", str(folder / "index"), "--text", "blanc chat", "--language", "fr", "-k", "1"],
         capsys,
     )
-    lines = [line.split() for line in out.splitlines() if line.strip()]
-    assert lines[0][:3] == ["score", "sentence", "language"]
-    assert lines[2] == ["1", "1.000", "white-cat", "fr", "blanc", "chat"]
-    assert lines[3] == [
-        "en",
-        "white",
-        "cat",
-        "·",
-        "fr",
-        "blanc",
-        "chat",
-        "·",
-        "it",
-        "bianco",
-        "gatto",
+    assert out.splitlines() == [
+        "  1  1.000  fr blanc chat  white-cat",
+        "            en white cat · fr blanc chat · it bianco gatto",
     ]
+
+
+def test_renderings_fill_the_lines_and_none_is_broken():
+    items = ["en red apple", "zh 红苹果", "fr pomme rouge", "ja 赤いリンゴ"]
+    assert packed_lines(items, 24) == [
+        "en red apple · zh 红苹果",
+        "fr pomme rouge",
+        "ja 赤いリンゴ",
+    ]
+    assert packed_lines(items, 23)[0] == "en red apple"
+    assert packed_lines(items, 1) == items
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(0.0, "0:00.0"), (59.96, "1:00.0"), (3723.4, "1:02:03.4")]
+)
+def test_a_time_is_shown_as_on_a_player(seconds, shown):
+    assert clock(seconds) == shown
 
 
 def test_json_is_printed(folder, capsys, recording):
