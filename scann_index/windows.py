@@ -1,8 +1,9 @@
 """Where in a long recording to listen: phrases between pauses, and windows over what has none.
 
 A model knows utterances of some length. A recording that is much longer is cut at its pauses into
-phrases, which are tried singly and joined; a phrase that is too long is slid over. Which of all the
-overlapping windows are right is decided by what they find: see `apart`.
+phrases, which are tried singly and joined; a phrase that is too long is cut at shorter pauses and
+slid over too. Which of all the overlapping windows are right is decided by what they find: see
+`apart`.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from pipelines.audio import SAMPLE_RATE
 
 FRAME = SAMPLE_RATE // 50
 """Samples of a frame, 20 ms, whose loudness is measured."""
-PAUSE_SECONDS = 0.2
-"""A pause is at least so long."""
+PAUSE = 0.2
+"""So long, in seconds, is a pause between utterances at least."""
+SHORT_PAUSE = 0.06
+"""So long is one in speech without rest; sounds within a word make such pauses too."""
 SHORTEST_SECONDS = 0.12
 """Less sound than this between two pauses is a click."""
 MARGIN_SECONDS = 0.06
-"""So much of the pause is left on either side of a phrase."""
+"""So much of the pause is left on either side of a phrase, if it is that long."""
 QUIET_DECIBELS = 35.0
 """A frame so much below the loudest is quiet, if it also stands near the noise."""
 MOST_JOINED = 4
@@ -41,6 +44,10 @@ class Window:
     def seconds(self) -> float:
         """How long it is."""
         return self.end - self.start
+
+    def later(self, seconds: float) -> Window:
+        """The same stretch, so much later."""
+        return Window(self.start + seconds, self.end + seconds)
 
     def of(self, waveform: np.ndarray) -> np.ndarray:
         """Its samples: float32 `[samples]` at 16 kHz."""
@@ -72,24 +79,31 @@ def windows(waveform: np.ndarray, seconds: float) -> list[Window]:
     if whole.seconds <= 2 * seconds:
         return [whole]
     found = phrases(waveform)
-    result: set[Window] = set()
+    result = _joined([phrase for phrase in found if phrase.seconds <= 1.5 * seconds], seconds)
+    for long in (phrase for phrase in found if phrase.seconds > 1.5 * seconds):
+        pieces = [piece.later(long.start) for piece in phrases(long.of(waveform), SHORT_PAUSE)]
+        result |= _joined([piece for piece in pieces if piece.seconds <= seconds], seconds)
+        result |= _slid(long, seconds)
+    return sorted(result)
+
+
+def _joined(found: Sequence[Window], seconds: float) -> set[Window]:
+    """Each phrase by itself, and with those behind it that end within `seconds`."""
+    result = set(found)
     for first, phrase in enumerate(found):
-        if phrase.seconds > 1.5 * seconds:
-            result.update(_slid(phrase, seconds))
-            continue
-        result.add(phrase)
         for last in found[first + 1 : first + MOST_JOINED]:
             if last.end - phrase.start > seconds:
                 break
             result.add(Window(phrase.start, last.end))
-    return sorted(result)
+    return result
 
 
-def phrases(waveform: np.ndarray) -> list[Window]:
+def phrases(waveform: np.ndarray, pause: float = PAUSE) -> list[Window]:
     """The stretches of sound between pauses.
 
     Args:
         waveform: float32 `[samples]`, mono, 16 kHz.
+        pause: how long silence must be to be one, in seconds.
     """
     frames = len(waveform) // FRAME
     if not frames:
@@ -107,23 +121,24 @@ def phrases(waveform: np.ndarray) -> list[Window]:
     runs = [(int(start), int(end)) for start, end in edges.reshape(-1, 2)]
     joined: list[tuple[int, int]] = []
     for start, end in runs:
-        if joined and (start - joined[-1][1]) * FRAME < PAUSE_SECONDS * SAMPLE_RATE:
+        if joined and (start - joined[-1][1]) * FRAME < pause * SAMPLE_RATE:
             joined[-1] = (joined[-1][0], end)
         else:
             joined.append((start, end))
     step, length = FRAME / SAMPLE_RATE, len(waveform) / SAMPLE_RATE
+    margin = min(MARGIN_SECONDS, pause / 2)
     return [
-        Window(max(0.0, a * step - MARGIN_SECONDS), min(length, b * step + MARGIN_SECONDS))
+        Window(max(0.0, a * step - margin), min(length, b * step + margin))
         for a, b in joined
         if (b - a) * step >= SHORTEST_SECONDS
     ]
 
 
-def _slid(phrase: Window, seconds: float) -> list[Window]:
+def _slid(phrase: Window, seconds: float) -> set[Window]:
     """Windows of `seconds` over a phrase, each half over the next."""
     steps = int(np.ceil((phrase.seconds - seconds) / (seconds / 2)))
     starts = np.linspace(phrase.start, phrase.end - seconds, steps + 1)
-    return [Window(float(start), float(start) + seconds) for start in starts]
+    return {Window(float(start), float(start) + seconds) for start in starts}
 
 
 def apart(candidates: Sequence[Window], scores: np.ndarray) -> list[int]:
