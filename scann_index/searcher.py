@@ -10,6 +10,7 @@ from typing import Any, TypeAlias, overload
 import numpy as np
 
 from pipelines import storage
+from pipelines.audio import SAMPLE_RATE
 from pipelines.output_dir import OutputError
 from scann_index.bundle import Bundle, IndexShard
 from scann_index.hits import Answer as Answer
@@ -270,24 +271,23 @@ class Searcher:
     ) -> list[tuple[Window, list[Hit]]]:
         """The windows of a recording that do not overlap, and what each found."""
         self._shards(scope["languages"], scope["modality"])
+        search = self._sentences if by_sentence else self.search_vectors
         samples = _samples(audio)
         if not np.issubdtype(samples.dtype, np.floating):
-            places = [Window(0.0, 0.0)]
             vectors = self.encode(audio=samples, language=language)
-        else:
-            places = windows(samples, self.window_seconds)
-            if not places:
-                return []
-            parts = [place.of(samples) for place in places] if len(places) > 1 else [samples]
-            vectors = self.encode(audio=parts, language=language)
-        search = self._sentences if by_sentence else self.search_vectors
+            return [(Window(0.0, 0.0), search(vectors, **scope)[0])]
+        places = windows(samples, self.window_seconds)
+        if not places:
+            return []
+        vectors = self.encode(audio=[place.of(samples) for place in places], language=language)
         found = search(vectors, **scope)
-        if len(places) == 1 and places[0].seconds <= 2 * self.window_seconds:
-            return [(places[0], found[0])]
-        kept = apart(places, np.array([hits[0].score if hits else -1.0 for hits in found]))
+        best = np.array([hits[0].score if hits else -1.0 for hits in found])
+        if len(samples) <= 2 * self.window_seconds * SAMPLE_RATE:
+            # With or without the silence around it, as the model likes it better.
+            return [(places[0], found[int(best.argmax())])]
         return [
             (places[i], [replace(h, start=places[i].start, end=places[i].end) for h in found[i]])
-            for i in kept
+            for i in apart(places, best)
         ]
 
     def _sentences(

@@ -23,8 +23,10 @@ SHORT_PAUSE = 0.06
 """So long is one in speech without rest; sounds within a word make such pauses too."""
 SHORTEST_SECONDS = 0.12
 """Less sound than this between two pauses is a click."""
-MARGIN_SECONDS = 0.06
-"""So much of the pause is left on either side of a phrase, if it is that long."""
+MARGIN_SECONDS = 0.02
+"""So much of the pause is left on either side of a phrase. A model trained on clips that have no
+silence around them hears worse with each tenth of a second of it: of 32 names the demo's model
+found 18 first without, 7 with 0.1 s, 3 with 0.2 s."""
 QUIET_DECIBELS = 35.0
 """A frame so much below the loudest is quiet, if it also stands near the noise."""
 MOST_JOINED = 4
@@ -67,8 +69,9 @@ def windows(waveform: np.ndarray, seconds: float) -> list[Window]:
         seconds: how long the utterances are that are looked for, at most.
 
     Returns:
-        Windows of about `seconds` at most, in order of their start; they overlap. All of the
-        recording if it is no longer than twice that; none if it is silent.
+        Windows of about `seconds` at most, in order of their start; they overlap. If the recording
+        is no longer than twice that: all of it, and all without the silence around it. None if a
+        longer one is silent.
 
     Raises:
         ValueError: `seconds` is not above 0.
@@ -76,9 +79,9 @@ def windows(waveform: np.ndarray, seconds: float) -> list[Window]:
     if not seconds > 0:
         raise ValueError(f"windows of {seconds} seconds; they must be longer than 0")
     whole = Window(0.0, len(waveform) / SAMPLE_RATE)
-    if whole.seconds <= 2 * seconds:
-        return [whole]
     found = phrases(waveform)
+    if whole.seconds <= 2 * seconds:
+        return sorted({whole, Window(found[0].start, found[-1].end)} if found else {whole})
     result = _joined([phrase for phrase in found if phrase.seconds <= 1.5 * seconds], seconds)
     for long in (phrase for phrase in found if phrase.seconds > 1.5 * seconds):
         pieces = [piece.later(long.start) for piece in phrases(long.of(waveform), SHORT_PAUSE)]
@@ -126,9 +129,8 @@ def phrases(waveform: np.ndarray, pause: float = PAUSE) -> list[Window]:
         else:
             joined.append((start, end))
     step, length = FRAME / SAMPLE_RATE, len(waveform) / SAMPLE_RATE
-    margin = min(MARGIN_SECONDS, pause / 2)
     return [
-        Window(max(0.0, a * step - margin), min(length, b * step + margin))
+        Window(max(0.0, a * step - MARGIN_SECONDS), min(length, b * step + MARGIN_SECONDS))
         for a, b in joined
         if (b - a) * step >= SHORTEST_SECONDS
     ]

@@ -113,6 +113,15 @@ def test_the_hits_of_a_long_recording_say_when_and_those_of_a_short_one_dont(ind
     assert (short.row.text, short.start, short.end) == ("grumpy person", None, None)
 
 
+def test_silence_around_a_short_query_changes_nothing(index, spoken):
+    searcher = Searcher.open(index)
+    for sound, words in zip(spoken, WORDS, strict=True):
+        quiet = np.pad(sound, (4800, 6400))
+        (hit,) = searcher.search(audio=quiet, language="en", k=1)
+        assert (hit.row.text, hit.start) == (words, None)
+        assert hit.score > 0.9
+
+
 def test_the_command_line_prints_the_passages_with_their_time(index, long, tmp_path, capsys):
     path = tmp_path / "long.flac"
     soundfile.write(path, long[0], SAMPLE_RATE)

@@ -41,17 +41,18 @@ def test_noise_behind_the_speech_hides_no_pause():
     assert len(phrases(sound)) == 2
 
 
-def test_a_short_recording_is_one_window_of_all_of_it():
-    assert windows(SOUND, 3.0) == [Window(0.0, 5.9)]
+def test_a_short_recording_is_taken_with_and_without_the_silence_around_it():
+    assert windows(SOUND, 3.0) == [Window(0.0, 5.9), Window(0.48, pytest.approx(5.9, abs=0.02))]
+    assert windows(np.zeros(16_000, np.float32), 3.0) == [Window(0.0, 1.0)]
 
 
 def test_neighbouring_phrases_are_tried_singly_and_together():
     found = windows(SOUND, 2.5)
     assert [(round(w.start, 1), round(w.end, 1)) for w in found] == [
-        (0.4, 1.6),
-        (0.4, 2.8),
-        (1.8, 2.8),
-        (4.6, 5.9),
+        (0.5, 1.5),
+        (0.5, 2.7),
+        (1.9, 2.7),
+        (4.7, 5.9),
     ]
 
 
