@@ -132,7 +132,7 @@ class FaissHnsw(_Peer):
 
     def __init__(self, neighbours: int = 16, effort: int = 100) -> None:
         self.neighbours, self.effort = neighbours, effort
-        self.settings = [10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 1024]
+        self.settings = [round(10 * 2 ** (step / 4)) for step in range(28)]
 
     def create(self, rows: int, dim: int) -> None:
         """An empty index."""
