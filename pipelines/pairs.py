@@ -46,6 +46,8 @@ class Pair:
         speaker: who speaks, where known.
         seconds: duration of the sound.
         provenance: where the pair comes from: corpus, translation engine.
+        gender: of the speaker, as in `Utterance.gender`; a record says nothing where it is empty,
+            and so holds the bytes of one from before there was this field.
     """
 
     id: str
@@ -61,9 +63,11 @@ class Pair:
     speaker: str = ""
     seconds: float = 0.0
     provenance: str = ""
+    gender: str = ""
 
 
 _FEATURES = [f.name for f in dataclasses.fields(Pair)]
+_OPTIONAL = ("gender",)
 
 
 def to_example(pair: Pair) -> bytes:
@@ -77,7 +81,11 @@ def to_example(pair: Pair) -> bytes:
             return tf.train.Feature(int64_list=tf.train.Int64List(value=value))
         return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value.encode("utf-8")]))
 
-    features = {name: feature(name, getattr(pair, name)) for name in _FEATURES}
+    features = {
+        name: feature(name, getattr(pair, name))
+        for name in _FEATURES
+        if name not in _OPTIONAL or getattr(pair, name)
+    }
     example = tf.train.Example(features=tf.train.Features(feature=features))
     serialized: bytes = example.SerializeToString(deterministic=True)
     return serialized
@@ -90,6 +98,8 @@ def from_example(serialized: bytes) -> Pair:
     example = tf.train.Example.FromString(serialized)
     values: dict[str, Any] = {}
     for name in _FEATURES:
+        if name in _OPTIONAL and name not in example.features.feature:
+            continue
         feature = example.features.feature[name]
         if name == "seconds":
             values[name] = feature.float_list.value[0]
@@ -115,6 +125,8 @@ def parse_examples(serialized: Any) -> dict[str, Any]:
     def spec(name: str) -> Any:
         if name == "source_tokens":
             return tf.io.RaggedFeature(tf.int64)
+        if name in _OPTIONAL:
+            return tf.io.FixedLenFeature([], tf.string, default_value="")
         return tf.io.FixedLenFeature([], tf.float32 if name == "seconds" else tf.string)
 
     parsed: dict[str, Any] = tf.io.parse_example(serialized, {n: spec(n) for n in _FEATURES})

@@ -216,6 +216,7 @@ def transcription_pairs(shard: Shard, provenance: str) -> Iterator[Pair]:
             speaker=utterance.speaker,
             seconds=seconds,
             provenance=provenance,
+            gender=utterance.gender,
         )
 
 

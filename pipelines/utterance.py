@@ -24,6 +24,8 @@ class Utterance:
         split: one of `SPLITS`.
         speaker: who speaks, where the corpus says so.
         seconds: the duration the corpus claims, used to notice truncated files.
+        gender: of the speaker: `female`, `male`, whatever else the corpus says, or empty; see
+            `normalized_gender`.
     """
 
     id: str
@@ -34,6 +36,29 @@ class Utterance:
     split: str
     speaker: str = ""
     seconds: float | None = None
+    gender: str = ""
+
+
+def normalized_gender(said: str) -> str:
+    """`female`, `male`, or empty for what corpora write in many ways.
+
+    Args:
+        said: the corpus' own word, in any case: `FEMALE`, `male_masculine`, `F`, `n/a`.
+
+    Returns:
+        One of the three, or the word in lower case where it says something else (`other`).
+    """
+    word = said.strip().lower()
+    return _GENDERS.get(word, word)
+
+
+_GENDERS = {
+    **dict.fromkeys(("f", "female", "female_feminine", "feminine", "woman"), "female"),
+    **dict.fromkeys(("m", "male", "male_masculine", "masculine", "man"), "male"),
+    **dict.fromkeys(
+        ("", "-", "n/a", "na", "nan", "none", "null", "unknown", "do_not_wish_to_say"), ""
+    ),
+}
 
 
 class Language(NamedTuple):

@@ -1,8 +1,8 @@
 """A user's own recordings, listed in a JSONL, CSV or TSV manifest.
 
-    audio,language,transcript,sentence_id,split,speaker
-    clips/0001.flac,de,Guten Morgen!,greeting-1,train,anna
-    gs://bucket/0002.mp3,fr,Bonjour !,greeting-1,train,
+    audio,language,transcript,sentence_id,split,speaker,gender
+    clips/0001.flac,de,Guten Morgen!,greeting-1,train,anna,female
+    gs://bucket/0002.mp3,fr,Bonjour !,greeting-1,train,,
 
 One row a recording. The columns:
 
@@ -17,6 +17,7 @@ transcript, whatever its case, punctuation and spacing: equal texts are one sent
 | `split`: `train`, `dev` or `test` | by a hash of the sentence id: 80% train, 10% dev, 10% test, \
 no sentence in two of them |
 | `speaker` | empty |
+| `gender` of the speaker: `female`, `male` or your own word | empty |
 | `seconds`: how long the recording is, to notice a cut one | no such check |
 
 Other columns are ignored. An `audio` path that isn't absolute starts at the manifest's folder, or
@@ -36,10 +37,10 @@ from typing import Any
 from pipelines import storage
 from pipelines.corpora.table import read_rows
 from pipelines.rejects import Reject, Rejected
-from pipelines.utterance import LANGUAGES, SPLITS, Utterance
+from pipelines.utterance import LANGUAGES, SPLITS, Utterance, normalized_gender
 
 NEEDED = ("audio", "language", "transcript")
-OPTIONAL = ("id", "sentence_id", "split", "speaker", "seconds")
+OPTIONAL = ("id", "sentence_id", "split", "speaker", "gender", "seconds")
 LONGEST_TRANSCRIPT = 10_000
 """Characters; a longer one is a quote or a newline gone astray, not a sentence."""
 
@@ -112,6 +113,7 @@ class ManifestCorpus:
             split=split or split_of(sentence_id),
             speaker=_text(row, "speaker"),
             seconds=_seconds(row),
+            gender=normalized_gender(_text(row, "gender")),
         )
 
 

@@ -35,6 +35,7 @@ SPEECH = Pair(
     speaker="f3-164-50",
     seconds=0.28,
     provenance="demo",
+    gender="female",
 )
 TEXT = Pair(
     id="bitext-1",
@@ -45,6 +46,15 @@ TEXT = Pair(
     target_language="en",
     sentence_id="😿",
     split="train",
+)
+OLD_RECORD = (
+    "0aaf020a0d0a05617564696f12040a020a000a120a026964120c0a0a0a086269746578742d310a120a0a7072"
+    "6f76656e616e636512040a020a000a130a077365636f6e6473120812060a04000000000a170a0b73656e7465"
+    "6e63655f696412080a060a04f09f98bf0a190a0f736f757263655f6c616e677561676512060a040a0261720a"
+    "250a0b736f757263655f7465787412160a140a12d982d8b7d8a920d8aad8a8d983d98ae2808f0a130a0d736f"
+    "757263655f746f6b656e7312021a000a0f0a07737065616b657212040a020a000a120a0573706c697412090a"
+    "070a05747261696e0a190a0f7461726765745f6c616e677561676512060a040a02656e0a1d0a0b7461726765"
+    "745f74657874120e0a0c0a0a637279696e67206361740a120a047461736b120a0a080a06626974657874"
 )
 
 
@@ -87,6 +97,14 @@ def test_a_token_takes_a_byte_or_two() -> None:
     assert 2000 <= len(to_example(long)) - len(to_example(none)) < 2020
 
 
+def test_a_record_from_before_there_was_a_gender_is_read_and_written_as_it_was() -> None:
+    # `TEXT` as it was written before the field was added.
+    old = bytes.fromhex(OLD_RECORD)
+
+    assert plain(from_example(old)) == plain(TEXT)
+    assert to_example(TEXT) == old
+
+
 def test_a_batch_is_parsed_in_a_graph_as_pair_by_pair() -> None:
     import tensorflow as tf
 
@@ -98,7 +116,16 @@ def test_a_batch_is_parsed_in_a_graph_as_pair_by_pair() -> None:
     assert batch["source_tokens"].to_list() == [speech, [], speech]
     assert batch["source_tokens"].dtype == tf.int64
     np.testing.assert_allclose(batch["seconds"], [0.28, 0, 0.28], rtol=1e-6)
-    for name in ("id", "target_text", "source_text", "sentence_id", "split", "speaker", "audio"):
+    for name in (
+        "id",
+        "target_text",
+        "source_text",
+        "sentence_id",
+        "split",
+        "speaker",
+        "audio",
+        "gender",
+    ):
         decoded = [value.decode() for value in batch[name].numpy()]
         assert decoded == [getattr(pair, name) for pair in (SPEECH, TEXT, SPEECH)]
 

@@ -223,7 +223,7 @@ def tokenized_shard() -> Shard:
     return Shard(
         3,
         [
-            utterance("a", seconds=9.0, speaker="anna"),
+            utterance("a", seconds=9.0, speaker="anna", gender="female"),
             utterance("b", language="fr", split="test"),
             utterance("c", split="test"),
         ],
@@ -287,6 +287,7 @@ def test_a_shard_is_written_a_file_a_split_and_then_marked_finished(
         "sentence a",
         "train",
     )
+    assert [p.gender for p in pairs[train] + pairs[test]] == ["", "female", "", ""]
     # What was decoded counts, not what the corpus claimed.
     assert spoken.seconds == pytest.approx(0.08)
 

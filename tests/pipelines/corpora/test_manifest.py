@@ -43,6 +43,7 @@ FULL = Utterance(
     split="dev",
     speaker="anna",
     seconds=1.5,
+    gender="female",
 )
 
 
@@ -53,17 +54,17 @@ FULL = Utterance(
             "m.jsonl",
             '{"id": "u1", "audio": "clips/a.wav", "language": "de", "split": "dev",'
             ' "transcript": "Guten Morgen, O\u0308mer!", "sentence_id": "s1", "speaker": "anna",'
-            ' "seconds": 1.5, "age": 3}\n',
+            ' "seconds": 1.5, "gender": "F", "age": 3}\n',
         ),
         (
             "m.csv",
-            "transcript,audio,language,split,id,sentence_id,speaker,seconds,age\n"
-            '"Guten\nMorgen, Ömer! ",clips/a.wav,de,dev,u1,s1,anna,1.5,3\n',
+            "transcript,audio,language,split,id,sentence_id,speaker,seconds,gender,age\n"
+            '"Guten\nMorgen, Ömer! ",clips/a.wav,de,dev,u1,s1,anna,1.5,FEMALE,3\n',
         ),
         (
             "m.tsv",
-            "id\taudio\tlanguage\ttranscript\tsentence_id\tsplit\tspeaker\tseconds\n"
-            "u1 \tclips/../clips/a.wav\t de \tGuten Morgen, Ömer!\ts1\tdev\tanna\t1.5\n",
+            "id\taudio\tlanguage\ttranscript\tsentence_id\tsplit\tspeaker\tseconds\tgender\n"
+            "u1 \tclips/../clips/a.wav\t de \tGuten Morgen, Ömer!\ts1\tdev\tanna\t1.5\tfemale\n",
         ),
     ],
 )
@@ -77,6 +78,22 @@ def test_every_format_gives_the_same_utterance(tmp_path, name, content):
     assert isinstance(utterance, Utterance)
     assert utterance.audio == f"{tmp_path}/clips/a.wav"
     assert utterance == Utterance(**{**_fields(FULL), "audio": utterance.audio})
+
+
+@pytest.mark.parametrize(
+    ("said", "gender"),
+    [
+        ("FEMALE", "female"),
+        ("female_feminine", "female"),
+        ("M ", "male"),
+        ("male_masculine", "male"),
+        ("Other", "other"),
+        ("do_not_wish_to_say", ""),
+        (None, ""),
+    ],
+)
+def test_a_gender_is_female_male_or_what_the_corpus_says(tmp_path, said, gender):
+    assert one(tmp_path, gender=said).gender == gender
 
 
 def _fields(utterance: Utterance) -> dict[str, object]:
@@ -93,6 +110,7 @@ def test_columns_left_out_have_defaults(tmp_path):
     assert first.sentence_id == second.sentence_id == sentence_key("HELLO")
     assert first.split == second.split == split_of(first.sentence_id)
     assert first.speaker == ""
+    assert first.gender == ""
     assert first.seconds is None
 
 
@@ -239,7 +257,7 @@ def test_a_column_that_is_nowhere_is_an_error_with_the_names(tmp_path):
     assert str(caught.value) == (
         f"{path} has no column 'audio', 'transcript'; its columns are 'path', 'sentence', "
         "'language'. Needed are audio, language, transcript; understood besides: id, sentence_id, "
-        "split, speaker, seconds"
+        "split, speaker, gender, seconds"
     )
 
 
