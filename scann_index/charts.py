@@ -143,7 +143,7 @@ def line_chart(title: str, lines: Sequence[Line], *, top: float | None = None) -
         '<figure class="chart"><figcaption>{} <span class="key">{}</span></figcaption>'
         '<div class="plot" role="img" aria-label="{}"><div class="y">{}</div>'
         '<svg viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">{}{}</svg>'
-        '<div class="x">{}</div></div></figure>'
+        '<div class="x">{}</div></div><p class="unit across">training step →</p></figure>'
     ).format(
         title,
         key,

@@ -49,12 +49,19 @@ def shown_languages(languages: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return shown
 
 
-def sounds(examples: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, str]:
-    """The `data:` URI of each example's sound, by example id, until `MAX_BYTES` are used.
+def sounds(
+    examples: Mapping[str, Sequence[Mapping[str, Any]]], limit: int | None = None
+) -> dict[str, str]:
+    """The `data:` URI of each example's sound, by example id, until some bytes are used.
 
     What can't be loaded is left out: a report is worth having without its sound. Every language
     gets its first example before any gets its second.
+
+    Args:
+        examples: of each language, with `id` and `audio`.
+        limit: bytes of all sounds as base64, `MAX_BYTES` if None.
     """
+    limit = MAX_BYTES if limit is None else limit
     uris: dict[str, str] = {}
     used = 0
     for row in zip_longest(*examples.values()):
@@ -63,7 +70,7 @@ def sounds(examples: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, str
                 uri = data_uri(load_audio(example["audio"]))
             except (Rejected, OSError, RuntimeError):
                 continue
-            if used + len(uri) > MAX_BYTES:
+            if used + len(uri) > limit:
                 return uris
             used += len(uri)
             uris[example["id"]] = uri
@@ -116,31 +123,35 @@ def _kind(language: Mapping[str, Any]) -> str:
 def _card(example: Mapping[str, Any], code: str, pool: int, uri: str | None) -> Markup:
     hit = example["rank"] == 1
     verdict = "found" if hit else f"rank {example['rank']:,} of {pool:,}"
-    player = (
-        Markup('<audio controls preload="metadata" src="{}" aria-label="{}"></audio>').format(
-            uri, f"Recording of {example['transcript']}"
-        )
-        if uri
-        else Markup('<p class="mute">The recording could not be put into this page.</p>')
-    )
     return Markup(
         '<article class="card {}"><header>{}<span class="verdict">{}</span></header>{}'
         '<p class="said"><small>said</small> {}</p><ol>{}</ol></article>'
     ).format(
         "hit" if hit else "miss",
-        _sentence(example["sentence_id"]),
+        sentence(example["sentence_id"]),
         verdict,
-        player,
-        _text(example["transcript"] or "?", example["english"], code),
+        player(uri, example["transcript"]),
+        text_with_english(example["transcript"] or "?", example["english"], code),
         Markup("").join(_found(found, code) for found in example["top"]),
     )
 
 
-def _sentence(name: str) -> Markup:
+def player(uri: str | None, words: str) -> Markup:
+    """Something to hear a sound with, or why there is none."""
+    if not uri:
+        return Markup('<p class="mute">The recording could not be put into this page.</p>')
+    return Markup('<audio controls preload="metadata" src="{}" aria-label="{}"></audio>').format(
+        uri, f"Recording of {words}"
+    )
+
+
+def sentence(name: str) -> Markup:
+    """A sentence id, cut if it is long."""
     return Markup('<span class="sentence" title="sentence id">{}</span>').format(name)
 
 
-def _text(text: str, english: str | None, code: str) -> Markup:
+def text_with_english(text: str, english: str | None, code: str) -> Markup:
+    """A text in its language, its English below."""
     gloss = (
         Markup("")
         if code == "en" or not english
@@ -152,8 +163,8 @@ def _text(text: str, english: str | None, code: str) -> Markup:
 def _found(found: Mapping[str, Any], code: str) -> Markup:
     return _FOUND.format(
         "right" if found["right"] else "wrong",
-        _sentence(found["sentence_id"]),
-        _text(found["text"], found["english"], code),
+        sentence(found["sentence_id"]),
+        text_with_english(found["text"], found["english"], code),
         _TICK if found["right"] else "",
         found["score"],
     )

@@ -1,4 +1,4 @@
-"""Where an evaluation's numbers come from: training, corpus, rejects, settings and cost."""
+"""Where an evaluation's numbers come from: training, corpus, rejects and settings."""
 
 from __future__ import annotations
 
@@ -167,31 +167,6 @@ def _read_rejects(data: OutputDir) -> Iterator[Mapping[str, Any]]:
     for path in storage.list_files(data.path, "rejects-*.jsonl"):
         for line in storage.read_bytes(path).splitlines():
             yield json.loads(line)
-
-
-def cost(stages: Mapping[str, Mapping[str, Any]]) -> Markup:
-    """Wall-clock seconds of each stage, where it recorded them.
-
-    Args:
-        stages: the stats of each; `wall_seconds` is a number, or numbers by step.
-    """
-    rows: list[tuple[str, float]] = []
-    for stage, stats in stages.items():
-        seconds = stats.get("wall_seconds")
-        if isinstance(seconds, Mapping):
-            rows += [(f"{stage}: {step}", float(value)) for step, value in seconds.items()]
-        elif seconds is not None:
-            rows.append((stage, float(seconds)))
-    if not rows:
-        return Markup("")
-    total = sum(seconds for _, seconds in rows)
-    return Markup("<h3>Cost</h3>{}").format(
-        _table(
-            ["stage", "seconds", "share"],
-            ([name, f"{s:,.1f}", f"{100 * s / max(total, 1e-9):.0f}%"] for name, s in rows),
-            foot=["all", f"{total:,.1f}", ""],
-        )
-    )
 
 
 def settings(report: Mapping[str, Any], data: OutputDir, run: OutputDir | None) -> Markup:

@@ -10,17 +10,32 @@ import base64
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from markupsafe import Markup
 
 from pipelines.output_dir import VERSION, OutputDir
 from pipelines.utterance import LANGUAGES
-from scann_index import charts, playable, provenance
+from scann_index import (
+    charts,
+    confusions,
+    cost,
+    inequality,
+    playable,
+    provenance,
+    sweep_chart,
+)
 from scann_index.charts import percent
-from scann_index.results import GROUPS, TASKS, approximate, by_recall
+from scann_index.results import GROUPS, approximate
 from scann_index.retrieval import POOL
+from scann_index.score_table import score_table
+
+if TYPE_CHECKING:
+    from scann_index.bundle import Bundle
+
+CONFUSION_BYTES = 1_000_000
+"""Of the sound of what is confused, as base64."""
 
 _EXPLAINED = {
     "seen": "their speech was in the training data",
@@ -36,6 +51,7 @@ def render(
     data: OutputDir,
     run: OutputDir | None,
     stages: Mapping[str, Mapping[str, Any]],
+    index: Bundle | None = None,
 ) -> str:
     """The page.
 
@@ -45,6 +61,7 @@ def render(
         data: the prepared pairs: corpus, codebook, rejects.
         run: the training run, for its curves and options; None if it isn't known.
         stages: `stats.json` of each stage by its name, in their order.
+        index: what was searched, for its sweeps and for what it confuses; None if it isn't known.
     """
     script = _asset("report.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -59,14 +76,30 @@ def render(
         lead=lead,
         means=_join(_mean_card(report, group) for group in GROUPS),
         bars=charts.recall_bars(report["languages"]),
-        table=_score_table(report),
+        unequal=inequality.section(report, inequality.training_hours(data.stats)),
+        table=score_table(report),
         gallery=playable.gallery(report["languages"], examples),
+        confused=_confused(report, index),
+        index=_NO_INDEX if index is None else sweep_chart.section(index.info),
         training=provenance.training(run, data),
         data=provenance.corpus(data) + provenance.rejects(data),
-        made=provenance.cost(stages) + provenance.settings(report, data, run),
+        cost=cost.section(stages),
+        made=provenance.settings(report, data, run),
         definitions=_definitions(report),
     )
     return str(page)
+
+
+_NO_INDEX = Markup('<p class="mute">The index was not at hand when this page was drawn.</p>')
+
+
+def _confused(report: Mapping[str, Any], index: Bundle | None) -> Markup:
+    """What is taken for what, with its sound."""
+    if index is None:
+        return _NO_INDEX
+    pairs = confusions.find(index, list(report["languages"]), report["split"])
+    uris = playable.sounds(confusions.sides(pairs), CONFUSION_BYTES)
+    return confusions.cards(pairs, report["languages"], uris)
 
 
 def _asset(name: str) -> str:
@@ -140,73 +173,6 @@ def _mean_card(report: Mapping[str, Any], group: str) -> Markup:
     )
 
 
-# A header, the task, the value's name, and whether more is better (None: not shaded).
-_COLUMNS: tuple[tuple[str, str, str, bool | None], ...] = (
-    ("queries", TASKS[0], "queries", None),
-    ("R@1", TASKS[0], "recall_at_1", True),
-    ("95% interval", TASKS[0], "recall_at_1_interval", None),
-    ("R@5", TASKS[0], "recall_at_5", True),
-    ("R@10", TASKS[0], "recall_at_10", True),
-    ("MRR", TASKS[0], "mean_reciprocal_rank", True),
-    ("WER", TASKS[0], "word_error_rate", False),
-    ("CER", TASKS[0], "character_error_rate", False),
-    ("R@1", TASKS[1], "recall_at_1", True),
-    ("MRR", TASKS[1], "mean_reciprocal_rank", True),
-    ("R@1", TASKS[2], "recall_at_1", True),
-    ("BLEU", TASKS[2], "bleu", True),
-    ("chrF", TASKS[2], "chrf", True),
-)
-
-
-def _score_table(report: Mapping[str, Any]) -> Markup:
-    spans = {task: sum(column[1] == task for column in _COLUMNS) for task in TASKS}
-    titles = {
-        "speech_to_text": "speech → text",
-        "text_to_speech": "text → speech",
-        "speech_to_english": "speech → English text",
-    }
-    head = _join(
-        Markup('<th colspan="{}" scope="colgroup">{}</th>').format(spans[task], titles[task])
-        for task in TASKS
-    )
-    second = _join(Markup('<th scope="col">{}</th>').format(column[0]) for column in _COLUMNS)
-    languages = report["languages"]
-    rows = [
-        _score_row(languages[code], languages[code]["name"], "seen" if seen else "unseen")
-        for seen in (True, False)
-        for code in by_recall(languages, seen=seen)
-    ]
-    means = [
-        _score_row(report["means"][group], f"Mean, {title}", "average")
-        for group, title in GROUPS.items()
-        if report["means"][group]["languages"]
-    ]
-    return Markup(
-        '<div class="scroll" tabindex="0" role="region" aria-label="All results"><table>'
-        '<thead><tr><th rowspan="2" scope="col">Language</th>{}</tr><tr>{}</tr></thead>'
-        "<tbody>{}</tbody><tfoot>{}</tfoot></table></div>"
-    ).format(head, second, _join(rows), _join(means))
-
-
-def _score_row(scored: Mapping[str, Any], name: str, kind: str) -> Markup:
-    cells = []
-    for _, task, value_name, more_is_better in _COLUMNS:
-        value = (scored[task] or {}).get(value_name)
-        if value is None:
-            cells.append(Markup('<td class="none">–</td>'))
-        elif value_name.endswith("_interval"):
-            cells.append(Markup('<td class="mute">{}–{}</td>').format(*map(percent, value)))
-        elif more_is_better is None:
-            cells.append(Markup('<td class="mute">{:,}</td>').format(value))
-        else:
-            share = value / 100 if value_name in ("bleu", "chrf") else value
-            heat = min(1.0, max(0.0, share if more_is_better else 1 - share))
-            cells.append(
-                Markup('<td style="--heat:{:.0f}%">{}</td>').format(100 * heat, percent(share))
-            )
-    return Markup('<tr class="{}"><th scope="row">{}</th>{}</tr>').format(kind, name, _join(cells))
-
-
 _TERMS = (
     ("recall@k (R@k)", "the share of queries that have a right answer among the first k found."),
     ("MRR", "mean reciprocal rank: the mean of 1 / rank of the best right answer."),
@@ -261,3 +227,11 @@ def _search_note(report: Mapping[str, Any]) -> str:
         "ScaNN; some ranks differ from exact comparison of the same vectors, which report.json "
         f"has as exact_search. Speech → text recall@1: {', '.join(parts) or 'the same'}."
     )
+
+
+if __name__ == "__main__":
+    import sys
+
+    from scann_index.redraw import main
+
+    sys.exit(main())

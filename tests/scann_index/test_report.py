@@ -14,8 +14,8 @@ import pytest
 import soundfile
 
 from pipelines import storage
-from scann_index import charts, playable, provenance
-from scann_index.charts import Line
+from scann_index import confusions, cost, playable, provenance, redraw
+from scann_index.bundle import Bundle
 from scann_index.evaluate import EvaluateOptions, evaluate
 from scann_index.report import render
 from tests.scann_index import three_languages
@@ -55,12 +55,19 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def page_text(tmp_path_factory: pytest.TempPathFactory) -> str:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Index, data, run and evaluation of the three languages, side by side."""
     folder = str(tmp_path_factory.mktemp("report"))
     index, data, run = three_languages.make_all(folder)
     output = f"{folder}/evaluation"
     evaluate(EvaluateOptions(index=index, data=data.path, run=run.path, output=output))
-    return storage.read_bytes(f"{output}/report.html").decode("utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page_text(folder: str) -> str:
+    assert redraw.main([f"--evaluation={folder}/evaluation", f"--output={folder}/new.html"]) == 0
+    return storage.read_bytes(f"{folder}/new.html").decode("utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +110,7 @@ def test_the_page_loads_nothing_and_its_tags_are_balanced(page, page_text):
     for tag, attributes in page.elements:
         for name in ("src", "href", "srcset", "data", "action", "poster", "xlink:href"):
             if name in attributes:
-                assert attributes[name].startswith("data:"), (tag, attributes[name][:80])
+                assert attributes[name].startswith(("data:", "#")), (tag, attributes[name][:80])
         assert tag not in ("link", "iframe", "object", "embed", "base", "form")
     assert not re.search(r"https?://|url\(|@import", page_text)
     assert len(page_text.encode("utf-8")) < 3_000_000
@@ -133,8 +140,9 @@ def test_every_language_has_a_bar_a_row_and_examples_to_play(page, page_text):
     assert len(re.findall(r'<div class="bar (?:seen|unseen)"', page_text)) == 3
     assert 'class="bar unseen" title="Italian (unseen): recall@1 50.0%, 95% interval' in page_text
     players = [a["src"] for tag, a in page.elements if tag == "audio"]
-    # English: 3 hits. Italian: 2 hits and 2 misses. Chinese: 1 hit and 3 misses.
-    assert len(players) == 3 + 4 + 4
+    # English: 3 hits. Italian: 2 hits and 2 misses. Chinese: 1 hit and 3 misses. Of what is
+    # confused, both sides of four pairs.
+    assert len(players) == 3 + 4 + 4 + 8
     sound, rate = soundfile.read(io.BytesIO(base64.b64decode(players[0].split(",")[1])))
     assert rate == 16_000
     assert len(sound) == pytest.approx(8_000, abs=2_500)
@@ -144,11 +152,11 @@ def test_every_language_has_a_bar_a_row_and_examples_to_play(page, page_text):
 
 def test_training_corpus_settings_and_cost_are_on_the_page(page):
     text = " ".join(part.strip() for part in page.texts if part.strip())
-    assert "1 h" not in text
     assert "24 recordings, 1.00 hours, 200 audio tokens in 3 languages" in text
     assert "None: every row could be used." in text
-    for stage in ("prepare: codebook", "prepare: tokenize", "train", "build: plan", "evaluate"):
+    for stage in ("codebook 10.0 s", "tokenize 20.0 s", "train the model 9.5 s", "plan 1.0 s"):
         assert stage in text
+    assert "1,000 parameters" in text
     assert "batch size 16" in text
     assert "k 1024" in text
     # Dev recall of the second evaluation: 75 seen, and (37.5 + 0) / 2 unseen.
@@ -221,35 +229,6 @@ def test_shown_languages_are_spread_from_best_to_worst_of_seen_and_unseen():
     assert shown[7:] == ["s0", "u2", "u1", "u0"]
 
 
-@pytest.mark.parametrize(
-    ("highest", "whole", "expected"),
-    [
-        (4.9, False, [0, 1, 2, 3, 4, 5]),
-        (100, False, [0, 20, 40, 60, 80, 100]),
-        (0.36, False, [0, 0.1, 0.2, 0.3, 0.4]),
-        (600, True, [0, 200, 400, 600]),
-        (3, True, [0, 1, 2, 3]),
-        (0, False, [0, 1]),
-        (float("nan"), False, [0, 1]),
-    ],
-)
-def test_ticks_are_round_and_reach_the_highest(highest, whole, expected):
-    assert charts.ticks(highest, whole=whole) == pytest.approx(expected)
-
-
-def test_a_line_is_drawn_where_its_numbers_say_and_told_in_words():
-    chart = charts.line_chart("Loss", [Line("loss", [(100, 4.0), (200, 1.0)], "plain")])
-    assert '<path d="M50.00 0.00L100.00 75.00"/>' in chart
-    assert 'aria-label="Loss by training step. loss: 4 at step 100, 1 at step 200."' in chart
-
-
-def test_a_bar_is_as_long_as_its_recall_and_its_whisker_as_its_interval():
-    bars = charts.recall_bars({"it": language(0.5)})
-    assert '<rect class="narrow" y="5" width="50.0%"' in bars
-    assert '<line x1="45.00%" x2="55.00%" y1="10" y2="10"/>' in bars
-    assert '<rect class="wide" y="5" width="90.0%"' in bars
-
-
 def test_few_of_many_rejects_are_shown_with_their_true_number(tmp_path):
     reject = {"id": "clip-1", "uri": "a.wav", "stage": "decode", "reason": "empty-file"}
     data = three_languages.make_data(str(tmp_path), {**reject, "detail": "0 bytes"})
@@ -257,3 +236,118 @@ def test_few_of_many_rejects_are_shown_with_their_true_number(tmp_path):
     assert "<b>empty-file</b> 1" in shown
     assert "<code>clip-1</code> 0 bytes <code>a.wav</code>" in shown
     assert "1 of 25 rows" in shown
+
+
+def test_what_is_confused_in_most_languages_comes_first_with_both_scores_and_sounds(folder):
+    pairs = confusions.find(Bundle.open(f"{folder}/index"), ["en", "it", "zh"], "test")
+    found = [(pair["said"], pair["found"], pair["languages"]) for pair in pairs]
+    # Chinese recordings all lie at the first text; two Italian ones lie at a wrong text.
+    assert found == [
+        ("s2", "s1", ["it", "zh"]),
+        ("s3", "s1", ["zh"]),
+        ("s4", "s1", ["zh"]),
+        ("s3", "s4", ["it"]),
+    ]
+    example = pairs[0]["example"]
+    # In Chinese it is wrong by more: 1 to 0, in Italian .8 to .6.
+    assert example["language"] == "zh"
+    assert (example["said"]["text"], example["found"]["text"]) == ("狗", "猫")
+    assert example["said"]["score"] == pytest.approx(0)
+    assert example["found"]["score"] == pytest.approx(1)
+    assert example["found"]["id"] == "zh-s1-test"
+    italian = pairs[3]["example"]
+    # (.5, .3, .1, .8) is of length sqrt(.99).
+    assert italian["said"]["score"] == pytest.approx(0.1 / 0.99**0.5, abs=1e-4)
+    assert italian["found"]["score"] == pytest.approx(0.8 / 0.99**0.5, abs=1e-4)
+
+
+def test_two_sentences_taken_for_each_other_are_one_pair_that_says_so(tmp_path):
+    shards = [
+        ([three_languages.speech_row("it", i) for i in (0, 1)], [(0, 1, 0, 0), (1, 0, 0, 0)]),
+        ([three_languages.text_row("it", i) for i in (0, 1)], [(1, 0, 0, 0), (0, 1, 0, 0)]),
+    ]
+    bundle = Bundle.open(three_languages.make_index(str(tmp_path), shards))
+    (pair,) = confusions.find(bundle, ["it"], "test")
+    assert {pair["said"], pair["found"]} == {"s1", "s2"}
+    assert pair["the_other_way"] == ["it"]
+    cards = confusions.cards([pair], {"it": language(0.5)}, {})
+    assert "and the other way round in it" in cards
+    assert "No recording of it in this split." in cards
+
+
+def test_markup_in_a_confused_sentence_stays_text():
+    side = {"id": "x", "text": HOSTILE, "english": HOSTILE, "audio": HOSTILE, "score": 0.5}
+    pair = {
+        "said": HOSTILE,
+        "found": HOSTILE,
+        "languages": ["it"],
+        "recordings": 1,
+        "the_other_way": [],
+        "example": {"language": "it", "said": side, "found": side},
+    }
+    hostile = {"it": language(0.5) | {"name": HOSTILE}}
+    page = Page(confusions.cards([pair], hostile, {"x": HOSTILE}))
+    assert page.count("script") == page.count("img") == 0
+    assert page.open == []
+    assert sum(part.count(HOSTILE) for part in page.texts) >= 6
+
+
+def test_a_page_drawn_again_needs_no_more_than_the_evaluation_and_its_data(
+    folder, tmp_path, capsys
+):
+    import shutil
+
+    shutil.copytree(f"{folder}/evaluation", tmp_path / "moved")
+    arguments = [f"--evaluation={tmp_path}/moved", f"--output={tmp_path}/page.html"]
+    assert redraw.main(arguments) == 1
+    assert "give --data" in capsys.readouterr().err
+    assert redraw.main([*arguments, f"--data={folder}/data"]) == 0
+    assert "the index is not at hand (--index)" in capsys.readouterr().out
+    text = (tmp_path / "page.html").read_text("utf-8")
+    assert "No training run was given" in text
+    assert "The index was not at hand" in text
+    assert Page(text).open == []
+
+
+def test_a_folder_that_was_not_evaluated_and_altered_scores_are_refused(folder, tmp_path, capsys):
+    import shutil
+
+    other = three_languages.make_data(str(tmp_path / "data"), {"reason": "empty-file"})
+    arguments = [f"--evaluation={folder}/evaluation", f"--output={tmp_path}/page.html"]
+    assert redraw.main([*arguments, f"--data={other.path}"]) == 1
+    assert "another digest" in capsys.readouterr().err
+    shutil.copytree(f"{folder}/evaluation", tmp_path / "evaluation")
+    report = tmp_path / "evaluation" / "report.json"
+    report.write_text(report.read_text("utf-8").replace("0.25", "0.75"), "utf-8")
+    assert redraw.main([f"--evaluation={tmp_path}/evaluation", *arguments[1:]]) == 1
+    assert "report.json was altered" in capsys.readouterr().err
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_cost_is_told_for_each_stage_and_what_was_not_recorded_is_a_dash():
+    stages = {
+        "prepare": {"wall_seconds": {"codebook": 30.0, "tokenize": 70.0}},
+        "train": {"wall_seconds": 100.0, "cpu_seconds": 150.0, "peak_memory_bytes": 2_000_000_000},
+        "evaluate": {},
+    }
+    prepare, train = cost.of_stages(stages)
+    assert prepare["wall_seconds"] == 100.0
+    assert prepare["cpu_seconds"] is None
+    assert train["cpu_seconds"] == 150.0
+    text = " ".join(Page(cost.section(stages)).texts)
+    assert "prepare the speech 1 min 40 s 50% – –" in " ".join(text.split())
+    assert "train the model 1 min 40 s 50% 2 min 30 s 2.00 GB" in " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (0.04, "0.0 s"),
+        (59.9, "59.9 s"),
+        (60, "1 min 0 s"),
+        (3599.6, "60 min 0 s"),
+        (5400, "1 h 30 min"),
+    ],
+)
+def test_durations_are_told_as_a_person_would(seconds, told):
+    assert cost.duration(seconds) == told

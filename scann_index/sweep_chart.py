@@ -1,0 +1,157 @@
+"""Recall against the index's parameters: what was tried for each shard, and what was chosen."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from scann_index.charts import percent, ticks
+from scann_index.recipe import EXACT
+from scann_index.scatter import Axis, Point, logarithmic, scatter
+
+MAX_CHARTS = 4
+"""So many shards are drawn, the largest; all have a table."""
+
+_NAMES = {"hash": "asymmetric hashing", "tree": "a tree and asymmetric hashing"}
+
+
+def section(info: Mapping[str, Any]) -> Markup:
+    """Each swept shard drawn and as a table, and which shards there was nothing to try for.
+
+    Args:
+        info: `info.json` of the index.
+    """
+    shards: Sequence[Mapping[str, Any]] = info["shards"]
+    sweeps: Mapping[str, Sequence[Mapping[str, Any]]] = info.get("sweeps", {})
+    swept = sorted(
+        (shard for shard in shards if sweeps.get(name_of(shard)) and shard["engine"] != EXACT),
+        key=lambda shard: (-shard["rows"], name_of(shard)),
+    )
+    parts = [_summary(shards, info.get("options", {}))]
+    target = info.get("options", {}).get("target_recall")
+    if swept:
+        charts = [_chart(shard, sweeps[name_of(shard)], target) for shard in swept[:MAX_CHARTS]]
+        parts.append(_READING)
+        parts.append(Markup('<div class="charts">{}</div>').format(Markup("").join(charts)))
+    parts += [_table(shard, sweeps[name_of(shard)]) for shard in swept]
+    return Markup("").join(parts)
+
+
+def name_of(shard: Mapping[str, Any]) -> str:
+    """What a shard's sweep is filed under: its name, behind its part if it was appended."""
+    return f"{shard['part']}/{shard['name']}" if shard.get("part") else str(shard["name"])
+
+
+_READING = Markup(
+    "<p>Each dot is a setting that was tried: how much of what exact comparison finds it finds "
+    "(recall@10), against what a query costs. Up and to the left is better. The filled dot is in "
+    "use: the cheapest that reaches the target, the dashed line, with either half of the "
+    "queries.</p>"
+)
+
+
+def _summary(shards: Sequence[Mapping[str, Any]], options: Mapping[str, Any]) -> Markup:
+    """What engines there are, in a sentence for each kind of shard."""
+    total = len(shards)
+    lines = []
+    for engine, number in sorted(Counter(shard["engine"] for shard in shards).items()):
+        one, all_of_them = number == 1, number == total
+        who = f"All {total:,} shards" if all_of_them else f"{number:,} of {total:,} shards"
+        who = "The one shard" if total == 1 else who
+        verb, pronoun, have, find = (
+            ("is", "it", "has", "finds") if one else ("are", "they", "have", "find")
+        )
+        if engine == EXACT:
+            few = (
+                f", as {pronoun} {have} fewer than {options['exact_below']:,} rows"
+                if options.get("engine", "auto") == "auto" and "exact_below" in options
+                else ""
+            )
+            lines.append(
+                f"{who} {verb} searched exactly{few}: there is nothing to tune, and every recall "
+                "there is the model’s own."
+            )
+            continue
+        lowest = min(s["recall_at_10"] or 0.0 for s in shards if s["engine"] == engine)
+        lines.append(
+            f"{who} {verb} searched by {_NAMES.get(engine, engine)} and {find} "
+            f"{percent(lowest)}% or more of the ten nearest rows that exact comparison finds."
+        )
+    return Markup("").join(Markup("<p>{}</p>").format(line) for line in lines)
+
+
+def _chart(
+    shard: Mapping[str, Any], trials: Sequence[Mapping[str, Any]], target: float | None
+) -> Markup:
+    ordered = sorted(trials, key=lambda trial: bool(trial["chosen"]))
+    points = [
+        Point(
+            x=trial["work"],
+            y=100 * trial["recall_at_10"],
+            name=_setting(trial) if trial["chosen"] else "",
+            short=_setting(trial) if trial["chosen"] else "",
+            kind="seen" if trial["chosen"] else "plain",
+            note=f"{_setting(trial)}: recall@10 {percent(trial['recall_at_10'], 2)}%, "
+            f"{trial['work']:,} comparisons a query",
+            marked=bool(trial["chosen"]),
+        )
+        for trial in ordered
+    ]
+    chosen = points[-1]
+    told = (
+        f"{len(points)} settings of {name_of(shard)}; the chosen one, {chosen.name}, has a recall "
+        f"at 10 of {chosen.y:.2f} percent at {chosen.x:,} comparisons a query."
+    )
+    return scatter(
+        f"{name_of(shard)}, {shard['rows']:,} rows",
+        points,
+        logarithmic("comparisons with whole vectors a query", [max(1, p.x) for p in points]),
+        _recall_axis([point.y for point in points], target),
+        told=told,
+        target=None if target is None else 100 * target,
+    )
+
+
+def _recall_axis(values: Sequence[float], target: float | None) -> Axis:
+    """From just below the lowest to 100, as the settings that matter lie close to it."""
+    lowest = min([*values, 100 * target if target is not None else 100.0])
+    step = ticks(max(100 - lowest, 0.5))[1]
+    low = 100 - step * -(-(100 - lowest) // step)
+    low = low - step if low == lowest else low
+    count = round((100 - low) / step)
+    return Axis("recall@10, %", low, 100.0, [round(low + step * i, 6) for i in range(count + 1)])
+
+
+def _setting(trial: Mapping[str, Any]) -> str:
+    leaves, reordered = trial["leaves_searched"], trial["reordered"]
+    parts = [f"{leaves:,} leaves"] if leaves else []
+    parts += [f"{reordered:,} reordered"] if reordered else []
+    return ", ".join(parts) or "all rows"
+
+
+def _table(shard: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]) -> Markup:
+    rows = Markup("").join(
+        Markup(
+            '<tr{}><th scope="row">{}</th><td>{:,}</td><td>{:,}</td><td>{}</td><td>{}</td>'
+            "<td>{:,}</td></tr>"
+        ).format(
+            Markup(' class="chosen"') if trial["chosen"] else "",
+            "in use" if trial["chosen"] else "",
+            trial["leaves_searched"],
+            trial["reordered"],
+            percent(trial["recall_at_10"], 2),
+            percent(trial["lower_half"], 2),
+            trial["work"],
+        )
+        for trial in trials
+    )
+    leaves = f", {shard['leaves']:,} leaves" if shard["leaves"] else ""
+    return Markup(
+        "<details><summary>{} <span class=mute>{}, {:,} rows{}</span></summary>"
+        '<div class="scroll" tabindex="0"><table class="plain"><thead><tr><th></th>'
+        "<th>leaves searched</th><th>reordered</th><th>recall@10</th><th>of the worse half</th>"
+        "<th>comparisons a query</th></tr></thead><tbody>{}</tbody></table></div></details>"
+    ).format(name_of(shard), shard["engine"], shard["rows"], leaves, rows)
