@@ -10,15 +10,15 @@ from typing import Any, TypeAlias, overload
 import numpy as np
 
 from pipelines import storage
-from pipelines.audio import SAMPLE_RATE
 from pipelines.output_dir import OutputError
 from scann_index.bundle import Bundle, IndexShard
 from scann_index.hits import Answer as Answer
 from scann_index.hits import Hit as Hit
 from scann_index.hits import Passage as Passage
 from scann_index.hits import first_of_each_sentence, ranked
+from scann_index.listening import Listening
 from scann_index.merge import merge
-from scann_index.windows import Window, apart, windows
+from scann_index.windows import Window
 
 Sound: TypeAlias = str | bytes | np.ndarray
 """A reference as `pipelines.audio.load_audio` takes it, the bytes of a file, a waveform (float32,
@@ -276,19 +276,11 @@ class Searcher:
         if not np.issubdtype(samples.dtype, np.floating):
             vectors = self.encode(audio=samples, language=language)
             return [(Window(0.0, 0.0), search(vectors, **scope)[0])]
-        places = windows(samples, self.window_seconds)
-        if not places:
+        listening = Listening(samples, self.window_seconds)
+        if not listening.windows:
             return []
-        vectors = self.encode(audio=[place.of(samples) for place in places], language=language)
-        found = search(vectors, **scope)
-        best = np.array([hits[0].score if hits else -1.0 for hits in found])
-        if len(samples) <= 2 * self.window_seconds * SAMPLE_RATE:
-            # With or without the silence around it, as the model likes it better.
-            return [(places[0], found[int(best.argmax())])]
-        return [
-            (places[i], [replace(h, start=places[i].start, end=places[i].end) for h in found[i]])
-            for i in apart(places, best)
-        ]
+        vectors = self.encode(audio=listening.parts, language=language)
+        return listening.choose(search(vectors, **scope))
 
     def _sentences(
         self, vectors: np.ndarray, *, languages: Sequence[str], modality: str, k: int

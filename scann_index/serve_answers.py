@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from scann_index.bundle import IndexShard
+from scann_index.hits import first_of_each_sentence, ranked
+from scann_index.listening import Listening
 from scann_index.queries import Query
 from scann_index.row import Row
 from scann_index.searcher import Hit, Searcher
@@ -46,7 +48,9 @@ class Answerer:
 
     def answer(self, queries: Sequence[Query]) -> list[list[dict[str, Any]] | Exception]:
         """The answers to each query, best first, or why there are none."""
-        vectors = self._encode(queries)
+        listenings = [self._listening(query) for query in queries]
+        owners = np.repeat(np.arange(len(queries)), [_count(one) for one in listenings])
+        vectors = self._encode(queries, listenings, owners)
         results: list[list[dict[str, Any]] | Exception] = [ValueError("not searched")] * len(
             queries
         )
@@ -54,28 +58,39 @@ class Answerer:
         for place, query in enumerate(queries):
             groups.setdefault((query.languages, query.modality, query.k), []).append(place)
         for (languages, modality, k), places in groups.items():
+            rows = np.flatnonzero(np.isin(owners, places))
             try:
-                found = self._sentences(vectors[places], languages, modality, k)
+                found = self._sentences(vectors[rows], languages, modality, k)
             except ValueError as error:
                 for place in places:
                     results[place] = error
                 continue
-            for place, hits in zip(places, found, strict=True):
-                results[place] = self._described(hits)
+            for place in places:
+                mine = [hits for hits, row in zip(found, rows, strict=True) if owners[row] == place]
+                results[place] = self._described(_chosen(listenings[place], mine, k))
         return results
 
-    def _encode(self, queries: Sequence[Query]) -> np.ndarray:
-        """The vectors of all queries: float32 `[queries, dim]`."""
+    def _listening(self, query: Query) -> Listening | None:
+        if query.sound is None:
+            return None
+        return Listening(query.sound, self.searcher.window_seconds)
+
+    def _encode(
+        self, queries: Sequence[Query], listenings: Sequence[Listening | None], owners: np.ndarray
+    ) -> np.ndarray:
+        """The vectors of all texts and windows, in the order of `owners`: float32 `[n, dim]`."""
         model = self.searcher.model
-        vectors = np.zeros((len(queries), self.searcher.bundle.dim), np.float32)
-        spoken = [i for i, query in enumerate(queries) if query.sound is not None]
-        typed = [i for i, query in enumerate(queries) if query.sound is None]
-        if typed:
-            languages = [queries[i].language for i in typed]
-            vectors[typed] = model.encode_text([queries[i].text for i in typed], languages)
-        if spoken:
-            sounds = [queries[i].sound for i in spoken]
-            vectors[spoken] = model.encode_speech(sounds, [queries[i].language for i in spoken])
+        vectors = np.zeros((len(owners), self.searcher.bundle.dim), np.float32)
+        is_typed = np.array([listenings[owner] is None for owner in owners], bool)
+        languages = [queries[owner].language for owner in owners]
+        if is_typed.any():
+            typed = np.flatnonzero(is_typed)
+            texts = [queries[owners[i]].text for i in typed]
+            vectors[typed] = model.encode_text(texts, [languages[i] for i in typed])
+        if not is_typed.all():
+            spoken = np.flatnonzero(~is_typed)
+            parts = [part for one in listenings if one is not None for part in one.parts]
+            vectors[spoken] = model.encode_speech(parts, [languages[i] for i in spoken])
         return vectors
 
     def _sentences(
@@ -91,12 +106,9 @@ class Answerer:
             )
             again = []
             for place, hits in zip(left, found, strict=True):
-                best: dict[str, Hit] = {}
-                for hit in hits:
-                    best.setdefault(hit.row.sentence_id, hit)
-                results[place] = list(best.values())[:k]
+                results[place] = first_of_each_sentence(hits)[:k]
                 # The same sentence was found several times, in several languages.
-                if len(best) < k and len(hits) >= depth and depth < rows:
+                if len(results[place]) < k and len(hits) >= depth and depth < rows:
                     again.append(place)
             left, depth = again, depth * 4
         return results
@@ -111,6 +123,8 @@ class Answerer:
                 "language": hit.row.language,
                 "modality": hit.row.modality,
                 "text": hit.row.text,
+                "start": hit.start,
+                "end": hit.end,
                 "renderings": self._by_language(renderings[hit.row.sentence_id], hit.row),
             }
             for rank, hit in enumerate(hits, 1)
@@ -178,3 +192,15 @@ class Answerer:
             if one.name == shard and 0 <= number < len(one):
                 return one.rows_at([number])[0]
         raise KeyError(f"{shard}/{number}")
+
+
+def _count(listening: Listening | None) -> int:
+    return 1 if listening is None else len(listening.windows)
+
+
+def _chosen(listening: Listening | None, found: list[list[Hit]], k: int) -> list[Hit]:
+    """The k nearest sentences of one query, which may have been heard in several windows."""
+    if listening is None:
+        return found[0]
+    heard = listening.choose(found)
+    return first_of_each_sentence(ranked(hit for _, hits in heard for hit in hits))[:k]

@@ -24,6 +24,8 @@ class AnswerCard(BaseModel):
     language: str = Field(description="of the nearest rendering")
     modality: str = Field(description="of the nearest rendering: speech or text")
     text: str
+    start: float | None = Field(description="where in a long sound it was heard, in seconds")
+    end: float | None
     renderings: list[Rendering] = Field(description="what was found, then the other languages")
 
 

@@ -27,6 +27,8 @@ MARGIN_SECONDS = 0.02
 """So much of the pause is left on either side of a phrase. A model trained on clips that have no
 silence around them hears worse with each tenth of a second of it: of 32 names the demo's model
 found 18 first without, 7 with 0.1 s, 3 with 0.2 s."""
+LITTLE_SILENCE = 0.08
+"""So many seconds of it around a short recording make no difference."""
 QUIET_DECIBELS = 35.0
 """A frame so much below the loudest is quiet, if it also stands near the noise."""
 MOST_JOINED = 4
@@ -70,8 +72,8 @@ def windows(waveform: np.ndarray, seconds: float) -> list[Window]:
 
     Returns:
         Windows of about `seconds` at most, in order of their start; they overlap. If the recording
-        is no longer than twice that: all of it, and all without the silence around it. None if a
-        longer one is silent.
+        is no longer than twice that: all of it, and, if there is some, all without the silence
+        around it. None if a longer one is silent.
 
     Raises:
         ValueError: `seconds` is not above 0.
@@ -81,7 +83,8 @@ def windows(waveform: np.ndarray, seconds: float) -> list[Window]:
     whole = Window(0.0, len(waveform) / SAMPLE_RATE)
     found = phrases(waveform)
     if whole.seconds <= 2 * seconds:
-        return sorted({whole, Window(found[0].start, found[-1].end)} if found else {whole})
+        heard = Window(found[0].start, found[-1].end) if found else whole
+        return [whole] if whole.seconds - heard.seconds < LITTLE_SILENCE else [whole, heard]
     result = _joined([phrase for phrase in found if phrase.seconds <= 1.5 * seconds], seconds)
     for long in (phrase for phrase in found if phrase.seconds > 1.5 * seconds):
         pieces = [piece.later(long.start) for piece in phrases(long.of(waveform), SHORT_PAUSE)]

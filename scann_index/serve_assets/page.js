@@ -8,6 +8,7 @@ let pending = null;   // aborts the request under way
 let recording = null;
 
 const languageName = (code) => names.get(code) ?? code;
+const clock = (s) => `${Math.floor(s / 60)}:${String(Math.floor(s % 60)).padStart(2, "0")}`;
 
 // ---- asking ----------------------------------------------------------------------------------
 
@@ -96,6 +97,9 @@ function card(answer, place) {
   words(sentence, answer.text || own?.text || "(no transcript)", answer.language);
   item.querySelector(".language").textContent = languageName(answer.language);
   item.querySelector(".kind").textContent = answer.modality === "speech" ? "recording" : "text";
+  const time = item.querySelector(".time");
+  time.hidden = answer.start === null;
+  if (!time.hidden) time.textContent = `heard at ${clock(answer.start)}`;
   item.querySelector(".id").textContent = answer.sentence_id;
   item.querySelector(".id").title = `sentence id ${answer.sentence_id}`;
   const label = `${languageName(answer.language)}: ${sentence.textContent}`;
@@ -220,7 +224,6 @@ function heard(block) {
 function draw() {
   const canvas = $("level"), brush = canvas.getContext("2d");
   const seconds = recording.samples / recording.context.sampleRate;
-  const clock = (s) => `${Math.floor(s / 60)}:${String(Math.floor(s % 60)).padStart(2, "0")}`;
   $("clock").textContent = `${clock(seconds)} / ${clock(limits.seconds)}`;
   brush.clearRect(0, 0, canvas.width, canvas.height);
   brush.fillStyle = getComputedStyle(canvas).color;

@@ -122,6 +122,28 @@ def test_silence_around_a_short_query_changes_nothing(index, spoken):
         assert hit.score > 0.9
 
 
+def test_the_server_hears_as_the_searcher_does(index, long, spoken):
+    from scann_index.queries import Query
+    from scann_index.serve_answers import Answerer
+
+    searcher = Searcher.open(index)
+    quiet = np.pad(spoken[2], (4800, 6400))
+    queries = [
+        Query(text="watermelon", k=2),
+        Query(sound=long[0], language="en", k=6),
+        Query(sound=np.zeros_like(long[0])),
+        Query(sound=quiet, language="en", k=1),
+    ]
+    text, recording, silence, short = Answerer(searcher).answer(queries)
+    expected = searcher.answers(audio=long[0], language="en", k=6)
+    # All of them score 1 but for rounding.
+    assert {(a["sentence_id"], a["start"], a["end"]) for a in recording} == {
+        (answer.hit.row.sentence_id, answer.hit.start, answer.hit.end) for answer in expected
+    }
+    assert len(text) == 2 and silence == []
+    assert [(a["text"], a["start"]) for a in short] == [(WORDS[2], None)]
+
+
 def test_the_command_line_prints_the_passages_with_their_time(index, long, tmp_path, capsys):
     path = tmp_path / "long.flac"
     soundfile.write(path, long[0], SAMPLE_RATE)
