@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import dataclasses
-import tempfile
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from model import preset_folder
 from model.pooling import POOLINGS, Standardization
+from model.preset_folder import MANIFEST, WEIGHTS, preset_digest
+from model.text_table import TextTable
 from model.vocabulary import PADDING, PREFIX_LENGTH, Vocabulary
-from pipelines import quiet, storage  # noqa: F401  (quiet before TensorFlow)
+from pipelines import quiet  # noqa: F401  (before TensorFlow)
 from pipelines.codebook import Codebook
 
 import keras  # isort: skip
 from keras import ops  # isort: skip
 
+__all__ = ["MANIFEST", "WEIGHTS", "DualEncoder", "modality", "preset_digest"]
+
 BATCH = 256
-WEIGHTS = "model.weights.h5"
-MANIFEST = "preset.json"
 
 
 class DualEncoder(keras.Model):
@@ -34,6 +34,8 @@ class DualEncoder(keras.Model):
         pooling: `mean` or `last` (the paper's).
         standardize: whether to standardize pooled states per modality (see `Standardization`).
         dim: size of the embeddings; 0 leaves the projection out.
+        text_table: the text rows, where the backbone's own table lacks them (`join_tables`).
+        storage: `float32` or `bfloat16`, what a preset's matrices are written in.
 
     Example:
         >>> encoder = DualEncoder.from_preset("demo/run/preset")
@@ -51,12 +53,16 @@ class DualEncoder(keras.Model):
         pooling: str = "mean",
         standardize: bool = True,
         dim: int = 0,
+        text_table: TextTable | None = None,
+        storage: str = "float32",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         if pooling not in POOLINGS:
             raise ValueError(f"pooling {pooling!r} is none of {', '.join(POOLINGS)}")
         self.backbone = backbone
+        self.text_table = text_table
+        self.storage = storage
         self.vocabulary = vocabulary
         self.codebook = codebook
         self.pooling = pooling
@@ -164,26 +170,8 @@ class DualEncoder(keras.Model):
         return np.concatenate(vectors)
 
     def save_to_preset(self, folder: str) -> None:
-        """Writes `config.json`, the weights, the codebook, and last of all their hashes."""
-        backbone = {"class": type(self.backbone).__name__, "config": self.backbone.get_config()}
-        config = {
-            "backbone": backbone,
-            "vocabulary": dataclasses.asdict(self.vocabulary),
-            "pooling": self.pooling,
-            "standardize": self.standardize,
-            "dim": self.width if self.projection is not None else 0,
-        }
-        names = ["config.json", WEIGHTS]
-        storage.write_json(storage.join(folder, "config.json"), config)
-        with tempfile.TemporaryDirectory() as temporary:
-            local = str(Path(temporary, WEIGHTS))
-            self.save_weights(local)
-            storage.write_bytes(storage.join(folder, WEIGHTS), storage.read_bytes(local))
-        if self.codebook is not None:
-            self.codebook.save(storage.join(folder, "codebook"))
-            names += ["codebook/codebook.npz", "codebook/card.json"]
-        hashes = {n: storage.sha256(storage.read_bytes(storage.join(folder, n))) for n in names}
-        storage.write_json(storage.join(folder, MANIFEST), hashes)
+        """Writes everything into a folder of its own (see `model.preset_folder`)."""
+        preset_folder.save(self, folder)
 
     @classmethod
     def from_preset(cls, folder: str) -> DualEncoder:
@@ -192,66 +180,12 @@ class DualEncoder(keras.Model):
         Raises:
             ValueError: there is no preset, or a file of it is missing or damaged.
         """
-        import keras_hub
-
-        hashes = _verified(folder)
-        config = storage.read_json(storage.join(folder, "config.json"))
-        name = config["backbone"]["class"]
-        backbone_class: Any = getattr(keras_hub.models, name, None)
-        if backbone_class is None or not name.endswith("Backbone"):
-            raise ValueError(f"{folder}: {name!r} is no backbone of keras_hub.models")
-        vocabulary: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value
-            for key, value in config["vocabulary"].items()
-        }
-        has_codebook = "codebook/card.json" in hashes
-        encoder = cls(
-            backbone_class.from_config(config["backbone"]["config"]),
-            Vocabulary(**vocabulary),
-            Codebook.load(storage.join(folder, "codebook")) if has_codebook else None,
-            pooling=config["pooling"],
-            standardize=config["standardize"],
-            dim=config["dim"],
-        )
-        with tempfile.TemporaryDirectory() as temporary:
-            local = Path(temporary, WEIGHTS)
-            local.write_bytes(storage.read_bytes(storage.join(folder, WEIGHTS)))
-            encoder.load_weights(str(local))
-        return encoder
+        return preset_folder.load(cls, folder)
 
 
 def modality(token_ids: Any) -> Any:
     """The index into `pooling.MODALITIES` that each sequence's first token names: `[batch]`."""
     return token_ids[:, 0] - 1
-
-
-def preset_digest(folder: str) -> str:
-    """What identifies a preset: the hash of its files' hashes.
-
-    Raises:
-        ValueError: there is no preset.
-    """
-    path = storage.join(folder, MANIFEST)
-    if not storage.exists(path):
-        raise ValueError(f"{folder} holds no preset (no {MANIFEST}); give a run's preset folder")
-    return storage.sha256(storage.read_bytes(path))
-
-
-def _verified(folder: str) -> dict[str, str]:
-    """The hashes a preset names, each found right."""
-    preset_digest(folder)
-    hashes: dict[str, str] = storage.read_json(storage.join(folder, MANIFEST))
-    required = {"config.json", WEIGHTS}
-    if not required <= set(hashes):
-        raise ValueError(f"{folder}/{MANIFEST} must name {' and '.join(sorted(required))}")
-    allowed = {*required, "codebook/codebook.npz", "codebook/card.json"}
-    for name, expected in hashes.items():
-        if name not in allowed:
-            raise ValueError(f"{folder}/{MANIFEST} names {name!r}, which is no part of a preset")
-        path = storage.join(folder, name)
-        if not storage.exists(path) or storage.sha256(storage.read_bytes(path)) != expected:
-            raise ValueError(f"{path} is missing or damaged: its hash is not the one in {MANIFEST}")
-    return hashes
 
 
 def _batches(

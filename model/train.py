@@ -49,14 +49,41 @@ class TrainOptions:
     standardize: bool = option(True, help="standardize pooled states per modality")
     embedding_dim: int = option(0, help="project to so many dimensions; 0 keeps the backbone's")
     normalization: str = option(
-        "romanize",
-        help="romanize spells every script in Latin letters; casefold keeps the scripts",
-        choices=("romanize", "casefold"),
+        "auto",
+        help="romanize spells every script in Latin letters; casefold keeps the scripts; none "
+        "keeps what a preset was trained on; auto: romanize for tiny, none for presets",
+        choices=("auto", "romanize", "casefold", "none"),
+    )
+    text_units: str = option(
+        "subwords",
+        help="of a preset's tokenizer: its subwords, or its pieces for single characters",
+        choices=("subwords", "characters"),
     )
     max_speech_tokens: int = option(48, help="longer sequences of audio tokens are cut")
     max_text_tokens: int = option(36, help="longer texts are cut")
-    layers: int = option(2, help="transformer layers of the backbone")
-    hidden_dim: int = option(192, help="width of the backbone, a multiple of 4 heads")
+    backbone: str = option(
+        "tiny",
+        help="tiny (from scratch), or a preset: a KerasHub name, kaggle://…, hf://…, a folder",
+    )
+    pretrained: bool = option(True, help="a preset's weights; without, its architecture at random")
+    layers: int = option(
+        0, help="first layers of the backbone to keep; 0: 2 of tiny, all of others"
+    )
+    hidden_dim: int = option(192, help="width of tiny, a multiple of 8: four heads of even size")
+    train: str = option(
+        "auto",
+        help="what moves besides the new rows: blocks and text table (all), blocks, or nothing "
+        "(audio); auto: all for tiny, blocks for presets",
+        choices=("auto", "all", "blocks", "audio"),
+    )
+    precision: str = option(
+        "float32", help="what a preset computes in", choices=("float32", "bfloat16")
+    )
+    storage: str = option(
+        "float32",
+        help="what a preset's matrices are kept in on disk, and its frozen text table in memory",
+        choices=("float32", "bfloat16"),
+    )
     audio_rows: str = option(
         "centroids",
         help="what audio rows of the table start from: their centroids, or random as in the paper",
@@ -74,11 +101,13 @@ class TrainOptions:
     dry_run: bool = option(False, help="print data and model sizes, then stop")
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "evaluate_every", "layers"):
+        for name in ("steps", "batch_size", "evaluate_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"--{name.replace('_', '-')} must be at least 1")
         if self.steps % min(self.evaluate_every, self.steps):
             raise ValueError("--steps must be a multiple of --evaluate-every")
+        if self.layers < 0:
+            raise ValueError("--layers must be at least 1, or 0 for all")
         if self.hidden_dim % 8:
             raise ValueError("--hidden-dim must be a multiple of 8: four heads of even size")
         if not 0 <= self.bitext < 1:
@@ -173,44 +202,13 @@ def train(options: TrainOptions) -> OutputDir:
 
 def build(options: TrainOptions, data: OutputDir) -> Any:
     """A compiled `ContrastiveModel` with fresh weights."""
-    from model.backbone import centroid_rows, create_backbone, extend_vocabulary, random_rows
     from model.contrastive import ContrastiveModel
-    from model.dual_encoder import DualEncoder
-    from model.matmul_layers import use_matmuls
+    from model.fresh_encoder import fresh_encoder
     from model.optimizer import create_optimizer
-    from model.vocabulary import Vocabulary
     from pipelines.codebook import Codebook
 
     codebook = Codebook.load(data.file("codebook"))
-    vocabulary = Vocabulary(
-        audio_tokens=codebook.size,
-        trained_languages=tuple(trained_languages(data)),
-        normalization=options.normalization,
-        max_speech_tokens=options.max_speech_tokens,
-        max_text_tokens=options.max_text_tokens,
-    )
-    text_only = create_backbone(
-        vocabulary.text_size,
-        seed=options.seed,
-        num_layers=options.layers,
-        hidden_dim=options.hidden_dim,
-        head_dim=options.hidden_dim // 4,
-        intermediate_dim=options.hidden_dim * 8 // 3 // 8 * 8,
-    )
-    width = options.hidden_dim
-    if options.audio_rows == "centroids":
-        rows = centroid_rows(codebook.centroids, width, seed=options.seed)
-    else:
-        rows = random_rows(codebook.size, width, seed=options.seed)
-    encoder = DualEncoder(
-        extend_vocabulary(text_only, rows),
-        vocabulary,
-        codebook,
-        pooling=options.pooling,
-        standardize=options.standardize,
-        dim=options.embedding_dim,
-    )
-    use_matmuls(encoder.backbone)
+    encoder = fresh_encoder(options, codebook, tuple(trained_languages(data)))
     model = ContrastiveModel(encoder, scale=options.scale, spread_out=options.spread_out)
     optimizer = create_optimizer(
         options.optimizer,
@@ -272,7 +270,8 @@ def plan(options: TrainOptions) -> str:
             f"{options.data}: {pairs:,} training pairs, seen {seen / max(pairs, 1):.1f} times each",
             f"  languages: {' '.join(vocabulary.trained_languages)}",
             f"  vocabulary: {vocabulary.text_size} text + {vocabulary.audio_tokens} audio rows",
-            f"  backbone: {options.layers} layers, {model.encoder.count_params():,} parameters",
+            f"  backbone: {model.encoder.backbone.num_layers} layers, "
+            f"{model.encoder.count_params():,} parameters",
             f"  would write {options.output}",
         ]
     )

@@ -7,28 +7,23 @@ sequence starts with a prefix that names its language and modality. Here:
     1, 2         the modality: speech, text
     3            a language that is unknown or was never trained on
     4 …          one token a language
-    then         256 bytes of UTF-8 text
+    then         the text tokens: 256 bytes of UTF-8, or those of a preset's tokenizer
     then         the audio tokens
 """
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
+from model.tokenization import NORMALIZATIONS, ByteTokenizer, TextTokenizer
 from pipelines import quiet  # noqa: F401  (before TensorFlow)
 from pipelines.utterance import LANGUAGES
 
 PADDING, SPEECH, TEXT, ANY_LANGUAGE = 0, 1, 2, 3
 PREFIX_LENGTH = 2
-NORMALIZATIONS = ("romanize", "casefold")
-# The highest code point that anyascii has a spelling for lies below this.
-CODE_POINTS = 0x20000
-# anyascii drops these letters, which carry most of the vowels that Arabic script writes at all.
-LONG_VOWELS = {"ا": "a", "أ": "a", "إ": "i", "آ": "a", "ٱ": "a", "ى": "a", "ع": "a"}
 
 
 @dataclass(frozen=True)
@@ -40,10 +35,12 @@ class Vocabulary:
         languages: the languages with a prefix token of their own, in a fixed order.
         trained_languages: those seen in training; the others get the prefix of an unknown language,
             whose embedding was trained by leaving the language out now and then.
-        normalization: `casefold` lower-cases NFKC text; `romanize` then also spells every script in
-            Latin letters, which lets languages share what is learned about spelling.
+        normalization: `none` puts text into NFKC; `casefold` then lower-cases it; `romanize` then
+            also spells every script in Latin letters, which lets languages share what is learned
+            about spelling.
         max_speech_tokens: longer sequences of audio tokens are cut, prefix included.
         max_text_tokens: longer texts are cut, prefix included.
+        tokenizer: splits text; None for the bytes of the normalized text.
 
     Example:
         >>> vocabulary = Vocabulary(audio_tokens=1024, trained_languages=("en",))
@@ -56,16 +53,27 @@ class Vocabulary:
     normalization: str = "romanize"
     max_speech_tokens: int = 64
     max_text_tokens: int = 64
+    tokenizer: TextTokenizer | None = dataclasses.field(default=None, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.normalization not in NORMALIZATIONS:
+            known = ", ".join(NORMALIZATIONS)
+            raise ValueError(f"normalization {self.normalization!r} is none of {known}")
 
     @property
-    def first_byte(self) -> int:
-        """The id of byte 0."""
+    def first_text(self) -> int:
+        """The id of the first text token: as many prefix tokens stand before it."""
         return ANY_LANGUAGE + 1 + len(self.languages)
 
     @property
+    def first_byte(self) -> int:
+        """The id of byte 0, where text is bytes."""
+        return self.first_text
+
+    @property
     def text_size(self) -> int:
-        """t: rows of the table before the audio tokens."""
-        return self.first_byte + 256
+        """t: rows of the table before the audio tokens, those of the prefix among them."""
+        return self.first_text + self._tokenizer.size
 
     @property
     def size(self) -> int:
@@ -93,18 +101,8 @@ class Vocabulary:
         Returns:
             int32 `[batch, max_text_tokens]`, padded with 0.
         """
-        import tensorflow as tf
-        import tensorflow_text as tf_text
-
-        folded = tf_text.case_fold_utf8(tf_text.normalize_utf8(texts, "NFKC"))
-        if self.normalization == "romanize":
-            points = tf.strings.unicode_decode(folded, "UTF-8", errors="replace")
-            points = tf.where(points < CODE_POINTS, points, 0xFFFD)
-            spelled = tf.gather(self._romanized, points)
-            letters = spelled.merge_dims(1, 2)
-        else:
-            letters = tf.cast(tf_text.ByteSplitter().split(folded), tf.int32)
-        return self._finish(letters + self.first_byte, TEXT, languages, self.max_text_tokens)
+        letters = self._tokenizer.split(texts)
+        return self._finish(letters + self.first_text, TEXT, languages, self.max_text_tokens)
 
     def speech_ids(self, tokens: Any, languages: Any) -> Any:
         """Token ids of audio tokens, each run of one token collapsed to a single one.
@@ -132,21 +130,11 @@ class Vocabulary:
         dense = ids.to_tensor(default_value=PADDING, shape=[None, length - PREFIX_LENGTH])
         return tf.concat([self.prefix(modality, languages), tf.cast(dense, tf.int32)], axis=1)
 
+    def config(self) -> dict[str, Any]:
+        """Every argument but the tokenizer, as `dataclasses.asdict` has them."""
+        fields = (field.name for field in dataclasses.fields(self))
+        return {name: getattr(self, name) for name in fields if name != "tokenizer"}
+
     @cached_property
-    def _romanized(self) -> Any:
-        """The Latin spelling of every code point: ragged int32 `[CODE_POINTS, (bytes)]`."""
-        import tensorflow as tf
-        from anyascii import anyascii
-
-        points = (chr(p) if _is_scalar(p) else "" for p in range(CODE_POINTS))
-        spelled = [(LONG_VOWELS.get(p) or anyascii(p)).lower().encode() for p in points]
-        values = np.frombuffer(b"".join(spelled), np.uint8).astype(np.int32)
-        lengths = np.array([len(s) for s in spelled], np.int64)
-        # Built outside any graph, so that every graph can hold it as a constant.
-        with tf.init_scope():
-            return tf.RaggedTensor.from_row_lengths(values, lengths)
-
-
-def _is_scalar(point: int) -> bool:
-    """Whether a code point is a character: surrogates are not."""
-    return not 0xD800 <= point <= 0xDFFF
+    def _tokenizer(self) -> TextTokenizer:
+        return self.tokenizer or ByteTokenizer(self.normalization)
