@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from scann_index.bundle import Bundle
 
 KIND = "evaluation"
+FORMAT = 2
+"""Of what is kept; an evaluation of another one is neither finished nor shown again."""
 DESCRIPTION = """\
 Scores an index on held-out speech. In each language every test recording is a query and that
 language's test texts are the pool; then the other way round; then recordings against English texts.
@@ -140,6 +142,11 @@ class Inputs:
         }
 
     @property
+    def language_groups(self) -> dict[str, str]:
+        """The name of each language's group, where the corpus groups its languages."""
+        return dict(self.data.info.get("corpus", {}).get("language_groups", {}))
+
+    @property
     def stages(self) -> dict[str, dict[str, Any]]:
         """The stats of the stages before this one, in their order."""
         from scann_index.bundle import KIND as INDEX
@@ -158,7 +165,7 @@ def evaluate(options: EvaluateOptions, beam_flags: Sequence[str] = ()) -> dict[s
     """
     inputs = Inputs.open(options)
     out = OutputDir(options.output, kind=KIND)
-    content = {**options.content(), **inputs.digests}
+    content = {"format": FORMAT, **options.content(), **inputs.digests}
     if out.begin(content, overwrite=options.overwrite) is State.COMPLETE:
         print(f"{out.path} is complete; nothing to do")
     else:
@@ -201,19 +208,20 @@ def _score(
     import apache_beam as beam
 
     from pipelines import beam_runner
-    from scann_index.scoring import ScoreLanguage
+    from scann_index.score_blocks import ScoreLanguages, scores_path
 
-    folder = out.file("languages")
-    paths = {language: storage.join(folder, f"{language}.json") for language in languages}
+    paths = {language: scores_path(out.path, language) for language in languages}
     left = [language for language, path in paths.items() if not storage.exists(path)]
+    score = ScoreLanguages(options.index, out.path, options.split, options.limit, options.examples)
 
     def build(pipeline: Any) -> None:
-        score = ScoreLanguage(options.index, folder, options.split, options.limit, options.examples)
-        _ = pipeline | beam.Create(left) | beam.Reshuffle() | "Score" >> beam.ParDo(score)
+        _ = pipeline | beam.Create(left) | "Score" >> score
 
-    with beam_runner.progress("evaluate", folder, "*.json", len(languages)):
+    with beam_runner.progress("evaluate", out.file("languages"), "*.json", len(languages)):
         if left:
             beam_runner.run(build, beam_flags)
+    if not storage.is_remote(out.path):
+        storage.remove(out.file("blocks"))
     return {language: storage.read_json(path) for language, path in paths.items()}
 
 
@@ -227,7 +235,7 @@ def _publish(
     report = {
         "split": split,
         "pool": POOL,
-        **results.describe(scores, trained_languages(inputs.data)),
+        **results.describe(scores, trained_languages(inputs.data), inputs.language_groups),
         "inputs": inputs.digests,
         "index": {
             "model": inputs.bundle.model_digest,
@@ -246,6 +254,7 @@ def _publish(
     storage.write_json(out.file("report.json"), report)
     storage.write_bytes(out.file("report.html"), page.encode("utf-8"))
     files = [f"languages/{language}.json" for language in scores]
+    files += [f"queries/{language}.parquet" for language in scores]
     out.complete(files=[*files, "report.html", "report.json"], stats=stats)
 
 
@@ -255,7 +264,11 @@ def _show(report: dict[str, Any]) -> None:
 
     console = Console(width=None if sys.stdout.isatty() else 100)
     console.print(results.table(report, console.width))
-    console.print(results.footnote(report), style="dim")
+    console.print(results.footnote(report), style="dim", highlight=False)
+    for line in results.further_lines(report):
+        console.print(line, style="dim", highlight=False)
+    for line in results.warnings(report):
+        console.print(f"warning: {line}", style="bold yellow", highlight=False)
 
 
 def plan(options: EvaluateOptions) -> str:
@@ -268,7 +281,7 @@ def plan(options: EvaluateOptions) -> str:
     lines = [f"{options.index}: {options.split} split"]
     for language in spoken_languages(bundle, options):
         speech, text = (
-            len(Candidates(bundle.shards(modality=m, language=language), options.split).rows)
+            len(Candidates(bundle.shards(modality=m, language=language), options.split))
             for m in ("speech", "text")
         )
         mark = "seen" if language in seen else "unseen"

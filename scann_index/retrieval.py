@@ -5,116 +5,242 @@ Queries and pools are rows of one split, usually the test split. A query may hav
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from model import metrics
+from scann_index import xsim
+from scann_index.margin import Neighbours
+from scann_index.ranking import Found, find, join
+from scann_index.row import Row, from_table, no_rows
 
 if TYPE_CHECKING:
-    from scann_index.bundle import IndexShard, Row
+    from scann_index.bundle import IndexShard
 
 POOL = (
     "all rows of the split in one language and one modality; "
     "those with the query's sentence id are right answers"
 )
+ASKED = 10
+"""So many rows of the pool are asked for in a search, as `scann_index.search` does."""
 DEPTH = 2000
-"""So many rows of a shard are asked for at most; a right answer beyond ranks behind the pool."""
-TOP = 3
-"""How many of the rows found are kept."""
-
-_SCORES_AT_ONCE = 2**25
+"""So many rows of a shard are asked for at most, where most of them are of other splits."""
+BLOCK = 4096
+"""So many queries are the unit of work."""
 
 
 class Candidates:
-    """The rows of one split in some shards of an index: a pool, or the queries put to one.
+    """The rows of one split in some shards of an index, in the order of their ids.
 
     Args:
         shards: of one language and modality; they may hold rows of other splits too.
         split: `train`, `dev` or `test`.
+
+    Attributes:
+        table: a `pyarrow.Table` of the rows, with the fields of `Row`.
+        owners: int32 `[rows]`, the shard that each lies in.
     """
 
     def __init__(self, shards: Sequence[IndexShard], split: str) -> None:
-        self.rows: list[Row] = []
-        self._shards = list(shards)
-        self._columns: list[np.ndarray] = []
-        vectors = [np.zeros((0, 0), np.float32)]
-        for shard in self._shards:
-            chosen = np.array([row.split == split for row in shard.rows], bool)
-            columns = np.full(len(shard.rows), -1)
-            columns[chosen] = np.arange(chosen.sum()) + len(self.rows)
-            self._columns.append(columns)
-            self.rows += [
-                row for row, is_chosen in zip(shard.rows, chosen, strict=True) if is_chosen
-            ]
-            if chosen.any():
-                vectors = [v for v in vectors if len(v)] + [shard.vectors[chosen]]
-        self.vectors: np.ndarray = np.concatenate(vectors)
+        import pyarrow as pa
+        import pyarrow.compute as pc
 
-    @property
+        self._shards = list(shards)
+        tables, owners, places = [no_rows()], [np.zeros(0, np.int32)], [np.zeros(0, np.int64)]
+        for owner, shard in enumerate(self._shards):
+            chosen = np.flatnonzero(np.asarray(pc.equal(shard.table["split"], split)))
+            tables.append(shard.table.take(chosen))
+            owners.append(np.full(len(chosen), owner, np.int32))
+            places.append(chosen)
+        table = pa.concat_tables(tables)
+        order = np.asarray(pc.sort_indices(table["id"]))
+        self.table: Any = table.take(order)
+        self.owners: np.ndarray = np.concatenate(owners)[order]
+        self._places: np.ndarray = np.concatenate(places)[order]
+
+    def __len__(self) -> int:
+        return len(self.owners)
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """All rows; of a big pool take `rows_at`, or a column of `table`."""
+        return from_table(self.table)
+
+    def rows_at(self, numbers: Sequence[int] | np.ndarray) -> list[Row]:
+        """Some of the rows."""
+        return from_table(self.table.take(np.asarray(numbers, np.int64)))
+
+    def column(self, name: str) -> list[str]:
+        """One field of all rows."""
+        values: list[str] = self.table[name].to_pylist()
+        return values
+
+    @cached_property
     def sentences(self) -> list[str]:
         """The sentence id of each row."""
-        return [row.sentence_id for row in self.rows]
+        return self.column("sentence_id")
+
+    @cached_property
+    def _names(self) -> dict[str, int]:
+        return {name: i for i, name in enumerate(dict.fromkeys(self.sentences))}
+
+    @cached_property
+    def sentence_numbers(self) -> np.ndarray:
+        """The sentence ids as numbers: int64 `[rows]`."""
+        return self.numbers(self.sentences)
+
+    def numbers(self, sentences: Sequence[str]) -> np.ndarray:
+        """What `sentence_numbers` has for some sentence ids, -1 for those it doesn't have."""
+        return np.array([self._names.get(name, -1) for name in sentences], np.int64)
 
     @property
-    def truncated_at(self) -> int | None:
-        """How many rows of a shard a search returns at most, None if it returns all."""
-        longest = max((len(columns) for columns in self._columns), default=0)
-        return DEPTH if longest > DEPTH else None
+    def vectors(self) -> np.ndarray:
+        """float32 `[rows, dim]`, all of them in memory; of a big pool take `vectors_at`."""
+        return self.vectors_at(np.arange(len(self)))
 
-    def search(self, queries: np.ndarray) -> np.ndarray:
-        """Scores by the index.
+    def vectors_at(self, numbers: np.ndarray) -> np.ndarray:
+        """The vectors of some rows: float32 `[numbers, dim]`."""
+        dim = self._shards[0].dim if self._shards else 0
+        vectors = np.zeros((len(numbers), dim), np.float32)
+        for owner, shard in enumerate(self._shards):
+            own = np.flatnonzero(self.owners[numbers] == owner)
+            vectors[own] = shard.vectors[self._places[numbers[own]]]
+        return vectors
+
+    @cached_property
+    def digest(self) -> str:
+        """What identifies the rows: a hash of their ids."""
+        return hashlib.sha256("\0".join(self.column("id")).encode()).hexdigest()
+
+    def compare(self, queries: np.ndarray) -> np.ndarray:
+        """Scores by comparison with every row: float32 `[queries, rows]`."""
+        scores: np.ndarray = queries @ self.vectors.T
+        return scores
+
+    @cached_property
+    def _numbers_in_shards(self) -> list[np.ndarray]:
+        """Of each shard's rows the number here, -1 for those of other splits."""
+        inverse = [np.full(len(shard), -1, np.int64) for shard in self._shards]
+        for owner, numbers in enumerate(inverse):
+            own = np.flatnonzero(self.owners == owner)
+            numbers[self._places[own]] = own
+        return inverse
+
+    def search(self, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What the index returns, asked for `ASKED` rows of the pool.
+
+        A shard with rows of other splits is asked for more in proportion, so that about as many
+        are of this one.
 
         Args:
             queries: float32 `[queries, dim]`, unit length.
 
         Returns:
-            float32 `[queries, rows]`, -inf for what the index did not return.
+            Numbers of rows, int64 `[queries, rows returned]`, -1 for what is not in the pool; and
+            the score of the last row that each shard returned, float32 `[queries, shards]`, -inf
+            where it returned fewer than it was asked for.
         """
-        scores = np.full((len(queries), len(self.rows)), -np.inf, np.float32)
-        for shard, columns in zip(self._shards, self._columns, strict=True):
-            if not (columns >= 0).any():
+        returned = []
+        last = np.full((len(queries), len(self._shards)), np.inf, np.float32)
+        for owner, shard in enumerate(self._shards):
+            inverse = self._numbers_in_shards[owner]
+            own = int((inverse >= 0).sum())
+            if not own:
                 continue
-            indices, found = shard.search(queries, min(DEPTH, len(columns)))
-            targets = np.where(indices >= 0, columns[indices], -1)
-            query, place = np.nonzero(targets >= 0)
-            scores[query, targets[query, place]] = found[query, place]
-        return scores
-
-    def compare(self, queries: np.ndarray) -> np.ndarray:
-        """Scores by exact comparison with every row: float32 `[queries, rows]`."""
-        scores: np.ndarray = queries @ self.vectors.T
-        return scores
+            indices, scores = shard.search(queries, min(DEPTH, -(-ASKED * len(shard) // own)))
+            returned.append(np.where(indices >= 0, inverse[indices], -1))
+            last[:, owner] = scores.min(axis=1)
+        return np.concatenate(returned, axis=1), last
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Retrieval:
     """What a set of queries found.
 
     Args:
-        queries: the rows asked for, each with a right answer in the pool.
-        ranks: int64 `[queries]`, by the index; see `model.metrics.ranks`.
-        exact_ranks: int64 `[queries]`, by exact comparison of the same vectors.
-        top: int64 `[queries, TOP or pool size]`, places in the pool, best first.
-        top_scores: float32, the shape of `top`.
+        asked: the rows asked for, each with a right answer in the pool: a `pyarrow.Table`.
         pool: what was searched.
+        found: what was found.
         unanswerable: how many queries were left out for want of a right answer.
     """
 
-    queries: list[Row]
-    ranks: np.ndarray
-    exact_ranks: np.ndarray
-    top: np.ndarray
-    top_scores: np.ndarray
+    asked: Any
     pool: Candidates
+    found: Found
     unanswerable: int
 
+    def __len__(self) -> int:
+        return len(self.asked)
+
     @property
-    def hits(self) -> list[Row]:
-        """The row found first by each query."""
-        return [self.pool.rows[place] for place in self.top[:, 0]]
+    def queries(self) -> list[Row]:
+        """The rows asked for."""
+        return from_table(self.asked)
+
+    @property
+    def ranks(self) -> np.ndarray:
+        """int64 `[queries]`, by the index; 1 for the top."""
+        return self.found.ranks
+
+    @property
+    def exact_ranks(self) -> np.ndarray:
+        """int64 `[queries]`, by comparison of the same vectors."""
+        return self.found.exact_ranks
+
+    def query(self, number: int) -> Row:
+        """One of the rows asked for."""
+        return from_table(self.asked.slice(number, 1))[0]
+
+    @cached_property
+    def wanted(self) -> list[str]:
+        """The sentence id of each query."""
+        return self.column("sentence_id")
+
+    def column(self, name: str) -> list[str]:
+        """One field of all queries."""
+        values: list[str] = self.asked[name].to_pylist()
+        return values
+
+    def hit_column(self, name: str) -> list[str]:
+        """One field of the row found first by each query, empty where the index found none."""
+        first = self.found.top[:, 0]
+        values = self.pool.table[name].take(np.maximum(first, 0)).to_pylist()
+        return [value if number >= 0 else "" for value, number in zip(values, first, strict=True)]
+
+    @cached_property
+    def xsim_errors(self) -> np.ndarray:
+        """bool `[queries]`, see `scann_index.xsim`."""
+        forward = Neighbours(self.found.near, self.found.cosines)
+        return xsim.errors(forward, self.found.backward, self.wanted, self.pool.sentences)
+
+
+def answerable(queries: Candidates, pool: Candidates, limit: int | None = None) -> np.ndarray:
+    """The numbers of the queries with a right answer in the pool, the first `limit` of them."""
+    return np.flatnonzero(pool.numbers(queries.sentences) >= 0)[:limit]
+
+
+def blocks(count: int) -> list[slice]:
+    """So many queries cut into blocks of `BLOCK`."""
+    return [slice(first, min(first + BLOCK, count)) for first in range(0, count, BLOCK)]
+
+
+def search_block(queries: Candidates, pool: Candidates, numbers: np.ndarray) -> Found:
+    """What some of the queries find."""
+    wanted = queries.table["sentence_id"].take(numbers).to_pylist()
+    return find(queries.vectors_at(numbers), wanted, pool)
+
+
+def assemble(
+    queries: Candidates, pool: Candidates, limit: int | None, parts: Sequence[Found]
+) -> Retrieval:
+    """The blocks of all answerable queries put together."""
+    numbers = answerable(queries, pool, limit)
+    unanswerable = len(queries) - len(answerable(queries, pool))
+    return Retrieval(queries.table.take(numbers), pool, join(parts), unanswerable)
 
 
 def retrieve(queries: Candidates, pool: Candidates, limit: int | None = None) -> Retrieval | None:
@@ -128,29 +254,8 @@ def retrieve(queries: Candidates, pool: Candidates, limit: int | None = None) ->
     Returns:
         None if no query has a right answer in the pool.
     """
-    sentences = pool.sentences
-    right = set(sentences)
-    places = [i for i, row in enumerate(queries.rows) if row.sentence_id in right]
-    unanswerable = len(queries.rows) - len(places)
-    places = places[:limit]
-    if not places:
+    numbers = answerable(queries, pool, limit)
+    if not len(numbers):
         return None
-    at_once = max(1, _SCORES_AT_ONCE // len(sentences))
-    parts = []
-    for first in range(0, len(places), at_once):
-        chosen = places[first : first + at_once]
-        wanted = [queries.rows[i].sentence_id for i in chosen]
-        vectors = queries.vectors[chosen]
-        scores = pool.search(vectors)
-        top = np.argsort(-scores, axis=1, kind="stable")[:, :TOP]
-        parts.append(
-            (
-                metrics.ranks(scores, wanted, sentences),
-                metrics.ranks(pool.compare(vectors), wanted, sentences),
-                top,
-                np.take_along_axis(scores, top, axis=1),
-            )
-        )
-    ranks, exact_ranks, top, top_scores = (np.concatenate(p) for p in zip(*parts, strict=True))
-    rows = [queries.rows[i] for i in places]
-    return Retrieval(rows, ranks, exact_ranks, top, top_scores, pool, unanswerable)
+    parts = [search_block(queries, pool, numbers[block]) for block in blocks(len(numbers))]
+    return assemble(queries, pool, limit, parts)

@@ -35,6 +35,7 @@ class Row:
         seconds: duration of the sound, 0 for text.
         split: `train`, `dev` or `test`.
         tokens: audio tokens, int16 `[frames]`, until the row is embedded; no index stores them.
+        gender: of the speaker, as in `Utterance.gender`; empty where it is unknown.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Row:
     seconds: float = 0.0
     split: str = ""
     tokens: np.ndarray = field(default_factory=_no_tokens, compare=False, repr=False)
+    gender: str = ""
 
     @property
     def content(self) -> str:
@@ -74,6 +76,8 @@ class Row:
 
 
 STORED = tuple(f.name for f in dataclasses.fields(Row) if f.name != "tokens")
+_OPTIONAL = ("gender",)
+"""Columns that are left out where they say nothing; older files have none of them."""
 
 
 def rows_of(pair: Pair) -> Iterator[Row]:
@@ -95,6 +99,7 @@ def rows_of(pair: Pair) -> Iterator[Row]:
             seconds=pair.seconds,
             split=pair.split,
             tokens=pair.source_tokens,
+            gender=pair.gender,
         )
     yield _text(pair, pair.target_language, pair.target_text)
 
@@ -123,15 +128,18 @@ def to_parquet(rows: Sequence[Row]) -> bytes:
     import pyarrow.parquet as pq
 
     columns = {name: [getattr(row, name) for row in rows] for name in STORED}
-    types = {name: pa.float64() if name == "seconds" else pa.string() for name in STORED}
-    table = pa.table({name: pa.array(columns[name], types[name]) for name in STORED})
+    for name in _OPTIONAL:
+        if not any(columns[name]):
+            del columns[name]
+    types = {name: pa.float64() if name == "seconds" else pa.string() for name in columns}
+    table = pa.table({name: pa.array(columns[name], types[name]) for name in columns})
     buffer = io.BytesIO()
     pq.write_table(table, buffer)
     return buffer.getvalue()
 
 
 def read_parquet(data: bytes) -> Any:
-    """The `pyarrow.Table` that `to_parquet` wrote.
+    """The `pyarrow.Table` that `to_parquet` wrote, with every stored column.
 
     Raises:
         ValueError: it is no Parquet file, or has other columns.
@@ -143,9 +151,17 @@ def read_parquet(data: bytes) -> Any:
         table = pq.read_table(io.BytesIO(data))
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"not readable as Parquet: {error}") from None
+    for name in _OPTIONAL:
+        if name not in table.column_names:
+            table = table.append_column(name, pa.array([""] * len(table), pa.string()))
     if tuple(table.column_names) != STORED:
         raise ValueError(f"has the columns {table.column_names}, expected {list(STORED)}")
     return table
+
+
+def no_rows() -> Any:
+    """A `pyarrow.Table` of no rows, with every stored column."""
+    return read_parquet(to_parquet([]))
 
 
 def from_table(table: Any) -> list[Row]:

@@ -90,6 +90,27 @@ def test_rows_come_back_from_parquet_without_their_tokens():
     assert data == to_parquet(rows)
 
 
+def test_the_gender_of_a_speaker_goes_from_the_pair_to_the_stored_row():
+    pair = Pair("p1", "translation", "fr", "cat", "en", "cat", "test", TOKENS, gender="female")
+    speech, text = rows_of(pair)
+    assert (speech.gender, text.gender) == ("female", "")
+    assert [row.gender for row in from_table(read_parquet(to_parquet([speech, text])))] == [
+        "female",
+        "",
+    ]
+
+
+def test_rows_of_unknown_gender_are_stored_as_they_were_before_there_was_any():
+    import io
+
+    import pyarrow.parquet as pq
+
+    data = to_parquet([Row("a", "s", "en", "speech", "t", "a.wav", "v")])
+    assert "gender" not in pq.read_table(io.BytesIO(data)).column_names
+    table = read_parquet(data)
+    assert table["gender"].to_pylist() == [""]
+
+
 @pytest.mark.parametrize("cut", [0, 10, 500])
 def test_a_damaged_parquet_file_is_an_error_in_words(cut):
     data = to_parquet([Row("a", "s", "en", "text", "t")])
