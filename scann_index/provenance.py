@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,10 +27,32 @@ def training(run: OutputDir | None, data: OutputDir) -> Markup:
     """
     if run is None:
         return Markup('<p class="mute">No training run was given (--run).</p>')
-    log = [json.loads(line) for line in storage.read_bytes(run.file("log.jsonl")).splitlines()]
+    drawn = curves(run, trained_languages(data))
+    means = [line for line in drawn["recall"] if line.strong]
+    return Markup(
+        '<p>Thin lines are single languages, thick ones their means.</p><div class="charts">{}{}'
+        "</div><details><summary>The numbers</summary>{}</details>"
+    ).format(
+        line_chart("Loss", drawn["loss"]),
+        line_chart("Dev recall@1, %", drawn["recall"], top=100),
+        _log_table(_log(run), means),
+    )
+
+
+def curves(run: OutputDir, seen: Collection[str]) -> dict[str, list[Line]]:
+    """A training run by step.
+
+    Args:
+        run: with `log.jsonl`.
+        seen: the languages whose speech it was trained on.
+
+    Returns:
+        `loss`, and `recall`: dev recall@1 in percent, of each language and, strong, the means of
+        those seen and unseen.
+    """
+    log = _log(run)
     evaluated = [entry for entry in log if entry.get("dev_recall_at_1")]
     codes = list(dict.fromkeys(code for entry in evaluated for code in entry["dev_recall_at_1"]))
-    seen = trained_languages(data)
     kinds = {code: "seen" if code in seen else "unseen" for code in codes}
     single = [
         Line(_name(code), _dev_recall(evaluated, [code]), kinds[code], strong=False)
@@ -42,14 +64,11 @@ def training(run: OutputDir | None, data: OutputDir) -> Markup:
         if kind in kinds.values()
     ]
     loss = Line("loss", [(entry["step"], entry["loss"]) for entry in log], "plain")
-    return Markup(
-        '<p>Thin lines are single languages, thick ones their means.</p><div class="charts">{}{}'
-        "</div><details><summary>The numbers</summary>{}</details>"
-    ).format(
-        line_chart("Loss", [loss]),
-        line_chart("Dev recall@1, %", [*single, *means], top=100),
-        _log_table(log, means),
-    )
+    return {"loss": [loss], "recall": [*single, *means]}
+
+
+def _log(run: OutputDir) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in storage.read_bytes(run.file("log.jsonl")).splitlines()]
 
 
 def _dev_recall(

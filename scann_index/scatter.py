@@ -13,9 +13,10 @@ from scann_index.charts import ticks
 ALWAYS_NAMED = 30
 """With more points than this, a name that would lie on another is left out."""
 
-# What the placing of names takes the plot for, in pixels: a page of usual width.
-_WIDTH, _HEIGHT, _LETTER, _LINE, _DOT = 880.0, 320.0, 7.4, 17.0, 7.0
+# What the placing of names takes things for, in pixels.
+_HEIGHT, _LETTER, _LINE, _DOT = 320.0, 7.4, 17.0, 7.0
 _ZERO, _FIRST = 0.02, 0.12
+_FACTORS = ((1,), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7))
 
 
 @dataclass(frozen=True)
@@ -64,12 +65,13 @@ def logarithmic(title: str, values: Sequence[float]) -> Axis:
     if not positive:
         raise ValueError("a logarithmic axis needs a value above zero")
     low, high = min(positive) / 1.3, max(positive) * 1.3
-    marks = [
-        factor * 10.0**power
-        for power in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-        for factor in ((1,) if high / low > 50 else (1, 2, 5))
-        if low <= factor * 10.0**power <= high
-    ]
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    marks: list[float] = []
+    for factors in _FACTORS:
+        marks = [f * 10.0**power for power in powers for f in factors]
+        marks = [mark for mark in marks if low <= mark <= high]
+        if len(marks) >= 3:
+            break
     zero = len(positive) < len(values)
     return Axis(title, low, high, [0.0, *marks] if zero else marks, log=True, zero=zero)
 
@@ -98,7 +100,16 @@ class Point:
 
 
 def scatter(
-    title: str, points: Sequence[Point], x: Axis, y: Axis, *, told: str, target: float | None = None
+    title: str,
+    points: Sequence[Point],
+    x: Axis,
+    y: Axis,
+    *,
+    told: str,
+    target: float | None = None,
+    series: Sequence[Sequence[Point]] = (),
+    detail: str = "",
+    width: float = 880.0,
 ) -> Markup:
     """The chart.
 
@@ -109,13 +120,20 @@ def scatter(
         y: the axis at the left.
         told: the chart in a sentence, for those who can't see it.
         target: a value of y with a dashed line of its own.
+        series: points that a thin line joins in their order.
+        detail: behind the title.
+        width: about how wide it will be, in pixels, which decides where names find room.
     """
-    sides = _sides(points, x, y)
+    sides = _sides(points, x, y, width)
     lines = [_LINE_AT.format("grid", _top(y, mark)) for mark in y.marks]
     if target is not None:
         lines.append(_LINE_AT.format("target", _top(y, target)))
+    for joined in series:
+        places = [f"{100 * x.place(p.x):.2f} {_top(y, p.y)}" for p in joined]
+        lines.append(Markup('<path class="series" d="M{}"/>').format("L".join(places)))
     return _CHART.format(
         title=title,
+        detail=detail,
         told=told,
         across=x.title,
         up=y.title,
@@ -131,7 +149,8 @@ def scatter(
 
 _LINE_AT = Markup('<line class="{0}" x1="0" x2="100" y1="{1}" y2="{1}"/>')
 _CHART = Markup(
-    '<figure class="chart scatter"><figcaption>{title}</figcaption><p class="unit">↑ {up}</p>'
+    '<figure class="chart scatter"><figcaption>{title} <small>{detail}</small></figcaption>'
+    '<p class="unit">↑ {up}</p>'
     '<div class="plot" role="img" aria-label="{told}"><div class="y">{y}</div>'
     '<svg viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">{lines}</svg>'
     '{points}<div class="x">{x}</div></div><p class="unit across">{across} →</p></figure>'
@@ -154,9 +173,9 @@ def _dot(point: Point, side: str, x: Axis, y: Axis) -> Markup:
     )
 
 
-def _sides(points: Sequence[Point], x: Axis, y: Axis) -> list[str]:
+def _sides(points: Sequence[Point], x: Axis, y: Axis, width: float) -> list[str]:
     """On which side of its point each name lies on fewest others: right, left, above or below."""
-    places = [(_WIDTH * x.place(p.x), _HEIGHT * (1 - y.place(p.y))) for p in points]
+    places = [(width * x.place(p.x), _HEIGHT * (1 - y.place(p.y))) for p in points]
     taken = [(left - _DOT, top - _DOT, left + _DOT, top + _DOT) for left, top in places]
     sides: list[str] = []
     for point, (left, top) in zip(points, places, strict=True):
@@ -171,7 +190,7 @@ def _sides(points: Sequence[Point], x: Axis, y: Axis) -> list[str]:
             "below": (left - wide / 2, top + _DOT + 1, left + wide / 2, top + _DOT + _LINE),
         }
         hidden = {
-            side: sum(_shared(box, other) for other in taken) + _outside(box)
+            side: sum(_shared(box, other) for other in taken) + _outside(box, width)
             for side, box in boxes.items()
         }
         side = min(hidden, key=lambda name: hidden[name])
@@ -193,9 +212,9 @@ def _shared(one: _Box, other: _Box) -> float:
     return max(wide, 0.0) * max(high, 0.0)
 
 
-def _outside(box: _Box) -> float:
+def _outside(box: _Box, width: float) -> float:
     """The area of a box that is outside of the plot."""
-    return (box[2] - box[0]) * (box[3] - box[1]) - _shared(box, (0.0, 0.0, _WIDTH, _HEIGHT))
+    return (box[2] - box[0]) * (box[3] - box[1]) - _shared(box, (0.0, 0.0, width, _HEIGHT))
 
 
 def _top(y: Axis, value: float) -> str:

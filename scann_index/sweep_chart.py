@@ -24,20 +24,33 @@ def section(info: Mapping[str, Any]) -> Markup:
     Args:
         info: `info.json` of the index.
     """
-    shards: Sequence[Mapping[str, Any]] = info["shards"]
-    sweeps: Mapping[str, Sequence[Mapping[str, Any]]] = info.get("sweeps", {})
-    swept = sorted(
-        (shard for shard in shards if sweeps.get(name_of(shard)) and shard["engine"] != EXACT),
-        key=lambda shard: (-shard["rows"], name_of(shard)),
-    )
-    parts = [_summary(shards, info.get("options", {}))]
-    target = info.get("options", {}).get("target_recall")
-    if swept:
-        charts = [_chart(shard, sweeps[name_of(shard)], target) for shard in swept[:MAX_CHARTS]]
+    shards, options = info["shards"], info.get("options", {})
+    target = options.get("target_recall")
+    tried = swept(info)
+    parts = [_summary(shards, options)]
+    if tried:
+        charts = [_chart(shard, trials, target) for shard, trials in tried[:MAX_CHARTS]]
         parts.append(_READING)
         parts.append(Markup('<div class="charts">{}</div>').format(Markup("").join(charts)))
-    parts += [_table(shard, sweeps[name_of(shard)]) for shard in swept]
+    parts += [_table(shard, trials) for shard, trials in tried]
     return Markup("").join(parts)
+
+
+def swept(
+    info: Mapping[str, Any],
+) -> list[tuple[Mapping[str, Any], Sequence[Mapping[str, Any]]]]:
+    """The shards that settings were tried for, the largest first, with what was tried.
+
+    Args:
+        info: `info.json` of the index.
+    """
+    sweeps: Mapping[str, Sequence[Mapping[str, Any]]] = info.get("sweeps", {})
+    found = [
+        (shard, sweeps[name_of(shard)])
+        for shard in info["shards"]
+        if shard["engine"] != EXACT and sweeps.get(name_of(shard))
+    ]
+    return sorted(found, key=lambda pair: (-pair[0]["rows"], name_of(pair[0])))
 
 
 def name_of(shard: Mapping[str, Any]) -> str:
@@ -47,9 +60,10 @@ def name_of(shard: Mapping[str, Any]) -> str:
 
 _READING = Markup(
     "<p>Each dot is a setting that was tried: how much of what exact comparison finds it finds "
-    "(recall@10), against what a query costs. Up and to the left is better. The filled dot is in "
-    "use: the cheapest that reaches the target, the dashed line, with either half of the "
-    "queries.</p>"
+    "(recall@10), against what a query costs. Up and to the left is better. A line joins settings "
+    "that compare equally many candidates with the query and search more and more leaves of the "
+    "tree. The filled dot is in use: the cheapest that reaches the target, the dashed line, with "
+    "either half of the queries.</p>"
 )
 
 
@@ -86,32 +100,42 @@ def _summary(shards: Sequence[Mapping[str, Any]], options: Mapping[str, Any]) ->
 def _chart(
     shard: Mapping[str, Any], trials: Sequence[Mapping[str, Any]], target: float | None
 ) -> Markup:
-    ordered = sorted(trials, key=lambda trial: bool(trial["chosen"]))
-    points = [
-        Point(
-            x=trial["work"],
-            y=100 * trial["recall_at_10"],
-            name=_setting(trial) if trial["chosen"] else "",
-            short=_setting(trial) if trial["chosen"] else "",
-            kind="seen" if trial["chosen"] else "plain",
-            note=f"{_setting(trial)}: recall@10 {percent(trial['recall_at_10'], 2)}%, "
-            f"{trial['work']:,} comparisons a query",
-            marked=bool(trial["chosen"]),
-        )
-        for trial in ordered
-    ]
-    chosen = points[-1]
+    by_reordered: dict[int, list[Point]] = {}
+    for trial in sorted(trials, key=lambda trial: (trial["reordered"], trial["work"])):
+        own = by_reordered.setdefault(trial["reordered"], [])
+        own.append(_point(trial, first=not own))
+    points = [point for own in by_reordered.values() for point in own]
+    used = next(trial for trial in trials if trial["chosen"])
     told = (
-        f"{len(points)} settings of {name_of(shard)}; the chosen one, {chosen.name}, has a recall "
-        f"at 10 of {chosen.y:.2f} percent at {chosen.x:,} comparisons a query."
+        f"{len(points)} settings of {name_of(shard)}; the one in use, {_setting(used)}, has a "
+        f"recall at 10 of {percent(used['recall_at_10'], 2)} percent at {used['work']:,} "
+        "comparisons a query."
     )
     return scatter(
-        f"{name_of(shard)}, {shard['rows']:,} rows",
-        points,
+        name_of(shard),
+        sorted(points, key=lambda point: point.marked),
         logarithmic("comparisons with whole vectors a query", [max(1, p.x) for p in points]),
         _recall_axis([point.y for point in points], target),
         told=told,
         target=None if target is None else 100 * target,
+        series=list(by_reordered.values()),
+        detail=f"in use: {_setting(used)}",
+        width=420.0,
+    )
+
+
+def _point(trial: Mapping[str, Any], *, first: bool) -> Point:
+    """A setting; the first of those that compare equally many candidates is named by that."""
+    number = f"{trial['reordered']:,}"
+    return Point(
+        x=max(1, trial["work"]),
+        y=100 * trial["recall_at_10"],
+        name=f"{number} reordered" if first else "",
+        short=number,
+        kind="seen" if trial["chosen"] else "plain",
+        note=f"{_setting(trial)}: recall@10 {percent(trial['recall_at_10'], 2)}%, "
+        f"{trial['work']:,} comparisons a query",
+        marked=bool(trial["chosen"]),
     )
 
 

@@ -73,10 +73,12 @@ def test_equal_factors_are_equally_far_apart_on_a_logarithmic_axis_and_zero_stan
 
 def test_names_of_close_points_lie_on_different_sides():
     square = Axis("", 0, 100, [])
-    sides = scatter._sides([point(50, 50, "Italian"), point(51, 50, "Spanish")], square, square)
+    sides = scatter._sides(
+        [point(50, 50, "Italian"), point(51, 50, "Spanish")], square, square, 880
+    )
     assert sides == ["left", "right"] or sides[0] != sides[1]
     many = [point(50, 50, "Italian") for _ in range(scatter.ALWAYS_NAMED + 1)]
-    assert scatter._sides(many, square, square).count("") > 20
+    assert scatter._sides(many, square, square, 880).count("") > 20
 
 
 def report_of(**languages: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,124 @@
+"""python -m scann_index.figures: an evaluation's charts as files for a paper."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipelines import options as command_line
+from pipelines import storage
+from pipelines.options import option
+from pipelines.output_dir import OutputError
+from scann_index.evaluation import Evaluation
+
+if TYPE_CHECKING:
+    from scann_index.drawing import Drawing
+
+FORMATS = ("svg", "png", "pdf")
+DESCRIPTION = """\
+Writes the charts of an evaluation for a paper: recall by language, recall against hours of training
+speech, recall against the index's parameters, and the training curves; those whose numbers are at
+hand. Data, run and index are looked for beside the evaluation and recognized by their digests. The
+same evaluation gives the same bytes. Needs the extra: pip install 'babelear[figures]'.
+
+examples:
+  python -m scann_index.figures --evaluation demo/evaluation --output figures
+  python -m scann_index.figures --evaluation eval --output figures --width 6.9 --formats pdf
+"""
+
+
+@dataclass(frozen=True)
+class FigureOptions:
+    """The options of `scann_index.figures`."""
+
+    evaluation: str = option(help="folder written by scann_index.evaluate")
+    output: str = option(help="folder to write to, local or gs://; files there are replaced")
+    formats: tuple[str, ...] = option(("svg", "png"), help="of svg, png (300 dpi) and pdf")
+    width: float = option(3.35, help="inches; 3.35 is a column of most two-column papers")
+    data: str = option("", help="the folder of pipelines.prepare, if not beside the evaluation")
+    run: str = option("", help="the folder of model.train, if not beside the evaluation")
+    index: str = option("", help="the folder of scann_index.build, if not beside the evaluation")
+
+    def __post_init__(self) -> None:
+        if odd := sorted(set(self.formats) - set(FORMATS)):
+            raise ValueError(f"--formats {odd[0]}: there are {', '.join(FORMATS)}")
+        if not 2 <= self.width <= 20:
+            raise ValueError("--width must be between 2 and 20 inches")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    options, _ = command_line.parse(
+        FigureOptions, argv, prog="python -m scann_index.figures", description=DESCRIPTION
+    )
+    try:
+        for path in figures(options):
+            print(path)
+    except ImportError as error:
+        print(f"figures: {error}: pip install 'babelear[figures]'", file=sys.stderr)
+        return 1
+    except (OutputError, ValueError, OSError) as error:
+        print(f"figures: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def figures(options: FigureOptions) -> list[str]:
+    """Writes the figures.
+
+    Returns:
+        The paths of the files.
+
+    Raises:
+        OutputError: the evaluation is not complete, or a folder is another than was evaluated.
+        ValueError: there is nothing to draw.
+        ImportError: matplotlib is not installed.
+    """
+    evaluation = Evaluation.open(
+        options.evaluation, data=options.data, run=options.run, index=options.index
+    )
+    drawn = draw(evaluation, options.width)
+    if not drawn:
+        raise ValueError(f"{options.evaluation} holds no speech→text scores to draw")
+    paths = []
+    for name, drawing in drawn.items():
+        for ending in options.formats:
+            paths.append(storage.join(options.output, f"{name}.{ending}"))
+            storage.write_bytes(paths[-1], drawing.save(ending))
+        drawing.close()
+    return paths
+
+
+def draw(evaluation: Evaluation, width: float) -> dict[str, Drawing]:
+    """What can be drawn of an evaluation, by the name of the file.
+
+    Args:
+        evaluation: the numbers.
+        width: in inches.
+    """
+    from scann_index import inequality, paper_charts, provenance
+    from scann_index.sweep_chart import swept
+
+    languages, sources = evaluation.report["languages"], evaluation.sources
+    if not inequality.recalls(languages):
+        return {}
+    drawn = {"recall-by-language": paper_charts.recall_by_language(languages, width)}
+    if "data" in sources:
+        hours = inequality.training_hours(sources["data"].stats)
+        drawn["recall-by-hours"] = paper_charts.recall_by_hours(languages, hours, width)
+    if "index" in sources:
+        info = sources["index"].info
+        for shard, trials in swept(info)[:1]:
+            target = info["options"].get("target_recall")
+            drawn["recall-by-index-settings"] = paper_charts.sweep(shard, trials, target, width)
+    if "run" in sources:
+        seen = {code for code, entry in languages.items() if entry["seen"]}
+        curves = provenance.curves(sources["run"], seen)
+        drawn["training"] = paper_charts.training(curves, width)
+    return drawn
+
+
+if __name__ == "__main__":
+    sys.exit(main())
