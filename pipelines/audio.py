@@ -11,13 +11,13 @@ import errno
 import io
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import soundfile
 import soxr
 
-from pipelines import containers, storage
+from pipelines import archive, audio_reference, containers, storage
 from pipelines.rejects import Rejected
 
 SAMPLE_RATE = 16_000
@@ -57,7 +57,8 @@ def load_audio(
     """Reads, decodes, mixes down and resamples one recording.
 
     Args:
-        reference: a local path, a URL of any filesystem Beam knows (`gs://…`), or an `espeak:` URI.
+        reference: a local path, a URL of any filesystem Beam knows (`gs://…`), an `espeak:` URI,
+            or any other form that `pipelines.audio_reference` knows.
         claimed_seconds: the duration the corpus claims, to notice a cut file; None if it doesn't.
         min_seconds: less sound than this is rejected.
         max_seconds: more sound than this is rejected, by the header where that tells.
@@ -70,7 +71,7 @@ def load_audio(
         Rejected: the reference can't be turned into sound: `unsafe-path`, `missing-file` (also what
             isn't a regular file or may not be read), `empty-file`, `not-audio`, `empty-audio`,
             `truncated-audio` (also damaged inside), `non-finite-samples`, `too-short`, `too-long`,
-            and for `espeak:` what `Synthesizer.speak` gives.
+            for `espeak:` what `Synthesizer.speak` gives, and what `archive.members` gives.
         OSError: the disk or the network failed; another try may succeed.
     """
     (result,) = load_audio_batch(
@@ -91,7 +92,10 @@ def load_audio_batch(
     min_seconds: float = MIN_SECONDS,
     max_seconds: float = MAX_SECONDS,
 ) -> list[np.ndarray | Rejected]:
-    """`load_audio` of several references; all `espeak:` URIs are spoken in one call.
+    """`load_audio` of several references.
+
+    All `espeak:` URIs are spoken in one call, an archive is read once, and so is a recording of
+    which several parts are wanted one after another.
 
     Args:
         references: as in `load_audio`.
@@ -107,6 +111,7 @@ def load_audio_batch(
     """
     claims = claimed_seconds if claimed_seconds is not None else [None] * len(references)
     voices = iter(_speak([r for r in references if r.startswith(_ESPEAK)]))
+    recordings = _Recordings(max_seconds)
     results: list[np.ndarray | Rejected] = []
     for reference, claim in zip(references, claims, strict=True):
         try:
@@ -115,13 +120,94 @@ def load_audio_batch(
                 if isinstance(voice, Rejected):
                     raise voice
                 results.append(_finish(*voice, min_seconds, max_seconds))
+            elif audio_reference.archive_of(reference):
+                # Not here: another may lie before it in the archive.
+                results.append(Rejected("missing-file", reference))
             else:
-                sound, rate = _decode(_read(reference, max_seconds), claim, max_seconds)
+                file, _, span = audio_reference.parse(reference)
+                data = recordings.read(file)
+                sound, rate = _decode(data, claim, max_seconds, span)
                 results.append(_finish(sound, rate, min_seconds, max_seconds))
         except Rejected as rejected:
             # A new one: through its traceback the one caught holds the whole file.
             results.append(Rejected(rejected.reason, rejected.detail))
+    for place, sound_or_reject in _load_members(references, claims, min_seconds, max_seconds):
+        results[place] = sound_or_reject
     return results
+
+
+def most_bytes(max_seconds: float) -> int:
+    """The size of the largest file that is read, if `max_seconds` of sound are allowed."""
+    return max(MAX_BYTES, int(max_seconds * _BYTES_PER_SECOND))
+
+
+def _load_members(
+    references: Sequence[str],
+    claims: Sequence[float | None],
+    min_seconds: float,
+    max_seconds: float,
+) -> Iterator[tuple[int, np.ndarray | Rejected]]:
+    """The place of each reference into an archive, and its sound; each archive is read once."""
+    wanted: dict[str, dict[str, list[int]]] = {}
+    for place, reference in enumerate(references):
+        if archive_path := audio_reference.archive_of(reference):
+            member = audio_reference.parse(reference).member
+            wanted.setdefault(archive_path, {}).setdefault(member, []).append(place)
+    for archive_path, places in wanted.items():
+        most = most_bytes(max_seconds)
+        for member, content in archive.members(archive_path, places, most_bytes=most):
+            for place in places[member]:
+                sound = decode_content(
+                    content,
+                    claimed_seconds=claims[place],
+                    min_seconds=min_seconds,
+                    max_seconds=max_seconds,
+                    span=audio_reference.parse(references[place]).span,
+                )
+                yield place, sound
+
+
+def decode_content(
+    content: bytes | Rejected,
+    *,
+    claimed_seconds: float | None = None,
+    min_seconds: float = MIN_SECONDS,
+    max_seconds: float = MAX_SECONDS,
+    span: tuple[float, float] | None = None,
+) -> np.ndarray | Rejected:
+    """`decode_audio` for what may have been rejected before; returns a reject, raises none.
+
+    Args:
+        content: a whole file, or why there is none.
+        claimed_seconds: as in `load_audio`.
+        min_seconds: as in `load_audio`.
+        max_seconds: as in `load_audio`.
+        span: the part that is wanted, from and to in seconds; None for all of it.
+    """
+    if isinstance(content, Rejected):
+        return content
+    try:
+        sound, rate = _decode(content, claimed_seconds, max_seconds, span)
+        return _finish(sound, rate, min_seconds, max_seconds)
+    except Rejected as rejected:
+        # A new one: through its traceback the one caught holds the whole file.
+        return Rejected(rejected.reason, rejected.detail)
+
+
+class _Recordings:
+    """Files by name, the last one kept: the parts of a recording mostly follow each other."""
+
+    def __init__(self, max_seconds: float) -> None:
+        self._max_seconds = max_seconds
+        self._name = ""
+        self._data = b""
+
+    def read(self, name: str) -> bytes:
+        if name != self._name or not name:
+            self._name = ""
+            self._data = _read(name, self._max_seconds)
+            self._name = name
+        return self._data
 
 
 def decode_audio(
@@ -160,10 +246,17 @@ class _Sequential(soundfile.SoundFile):
         return False
 
 
-def _decode(data: bytes, claimed: float | None, max_seconds: float) -> tuple[np.ndarray, int]:
+def _decode(
+    data: bytes,
+    claimed: float | None,
+    max_seconds: float,
+    span: tuple[float, float] | None = None,
+) -> tuple[np.ndarray, int]:
     """Mono samples, float32 `[samples]` at the file's own rate, and that rate in Hz."""
     if not data:
         raise Rejected("empty-file", "0 bytes")
+    if span is not None:
+        return _decode_part(data, *span, max_seconds)
     try:
         file = _Sequential(io.BytesIO(containers.whole(data)))
     except soundfile.SoundFileError as error:
@@ -185,6 +278,30 @@ def _decode(data: bytes, claimed: float | None, max_seconds: float) -> tuple[np.
         detail = f"{seconds:.2f} s of sound, the corpus claims {claimed:.2f} s"
         raise Rejected("truncated-audio", detail)
     return sound, rate
+
+
+def _decode_part(
+    data: bytes, start: float, end: float, max_seconds: float
+) -> tuple[np.ndarray, int]:
+    """`_decode` from one second to another, without decoding what lies before."""
+    if not 0 < end - start <= max_seconds:
+        reason = "too-long" if end > start else "empty-audio"
+        raise Rejected(reason, f"from {start:g} s to {end:g} s, the most is {max_seconds:g} s")
+    try:
+        with soundfile.SoundFile(io.BytesIO(containers.whole(data))) as file:
+            rate = file.samplerate
+            if rate not in _RATES:
+                raise Rejected("not-audio", f"a sample rate of {rate} Hz; allowed are 4 to 768 kHz")
+            if file.frames + 0.1 * rate < end * rate:
+                detail = f"{file.frames / rate:.2f} s of sound, a part ends at {end:.2f} s"
+                raise Rejected("truncated-audio", detail)
+            file.seek(min(round(start * rate), file.frames))
+            block = file.read(round((end - start) * rate), dtype="float32", always_2d=True)
+    except soundfile.SoundFileError as error:
+        raise Rejected("truncated-audio", f"damaged or cut: {_words(error)}") from None
+    if not np.isfinite(block).all():
+        raise Rejected("non-finite-samples", "holds NaN or infinite samples")
+    return _mean_of_channels(block), rate
 
 
 def _mono_samples(file: _Sequential, promised: int | None, max_seconds: float) -> np.ndarray:
@@ -266,7 +383,7 @@ def _read(reference: str, max_seconds: float) -> bytes:
         raise Rejected("unsafe-path", "holds a NUL byte")
     if not reference:
         raise Rejected("missing-file", "the path is empty")
-    most = max(MAX_BYTES, int(max_seconds * _BYTES_PER_SECOND))
+    most = most_bytes(max_seconds)
     read = _read_remote if storage.is_remote(reference) else _read_local
     data = read(reference, most + 1)
     if len(data) > most:

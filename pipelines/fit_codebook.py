@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from pipelines import audio_reference
 from pipelines import codebook as kmeans
 from pipelines.shard import Shard
 from pipelines.speech_encoder import load_speech_encoder
@@ -90,6 +91,8 @@ def _training_speech(row: tuple[int, Any]) -> Iterator[Utterance]:
 
 
 def _chunks(sample: list[Utterance]) -> Iterator[Shard]:
+    # By archive, so that each is read in one chunk or two; what lies in none keeps its order.
+    sample = sorted(sample, key=lambda u: audio_reference.archive_of(u.audio))
     for index in range(0, len(sample), CHUNK):
         yield Shard(index, sample[index : index + CHUNK])
 

@@ -2,6 +2,9 @@
 
 A row's shard follows from the hash of its id, so that the same row always lands in the same shard,
 rows with the same id meet there, and a finished shard can be skipped when a run is resumed.
+
+Rows whose sound lies in a tar archive stay together instead, since an archive is read once, from
+front to back. Its shards are cut while it is read: `pipelines.archive_shards`.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from pipelines import audio_reference
 from pipelines.pairs import Pair
 from pipelines.rejects import Reject
 from pipelines.utterance import LANGUAGES, SPLITS, Utterance
@@ -32,6 +36,7 @@ class Shard:
         arrays: parallel to `utterances`: waveforms after decoding (float32 `[samples]`), then
             features (float32 `[frames, dim]`), then audio tokens (int16 `[frames]`).
         seconds: parallel to `utterances`, the duration of each sound.
+        archive: the archive that holds all the sounds, or empty.
     """
 
     index: int
@@ -40,6 +45,13 @@ class Shard:
     rejects: list[Reject] = field(default_factory=list)
     arrays: list[np.ndarray] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
+    archive: str = ""
+
+    @property
+    def name(self) -> str:
+        """Unique within a run: `00003`, or `7d1a0c39b2e4-00003` for the fourth of an archive."""
+        prefix = f"{archive_name(self.archive)}-" if self.archive else ""
+        return f"{prefix}{self.index:05d}"
 
     @property
     def rows(self) -> int:
@@ -53,14 +65,33 @@ def shard_index(row_id: str, count: int) -> int:
     return int.from_bytes(digest[:8], "big") % count
 
 
-def validate(index: int, rows: Iterable[tuple[int, Row]]) -> Shard:
+def archive_name(path: str) -> str:
+    """What stands for an archive in the names of files."""
+    return hashlib.sha256(path.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+
+
+def unit_of(row: Row, count: int) -> tuple[str, int]:
+    """What has to be read together with a row: its archive and 0, or an empty string and a shard.
+
+    Parts of one recording go by the recording, so that it is decoded in one place.
+    """
+    if not isinstance(row, Utterance):
+        return "", shard_index(row.id, count)
+    reference = audio_reference.parse(row.audio)
+    if reference.member:
+        return reference.file, 0
+    return "", shard_index(reference.file if reference.span else row.id, count)
+
+
+def validate(index: int, rows: Iterable[tuple[int, Row]], archive: str = "") -> Shard:
     """Sorts the rows of one shard into good ones and rejects.
 
     Args:
         index: which shard.
+        archive: the archive it belongs to, as in `Shard`.
         rows: each with its place in the corpus. Of rows with the same id the first is kept.
     """
-    shard = Shard(index)
+    shard = Shard(index, archive=archive)
     seen: set[str] = set()
     for _, row in sorted(rows, key=lambda numbered: numbered[0]):
         if isinstance(row, Reject):

@@ -19,7 +19,7 @@ from pipelines import (
 from pipelines.codebook import Codebook
 from pipelines.pairs import Pair, shard_name, write_shard
 from pipelines.rejects import Reject, Rejected
-from pipelines.shard import Row, Shard, shard_index, validate
+from pipelines.shard import Row, Shard, archive_name, unit_of, validate
 from pipelines.utterance import SPLITS
 
 import apache_beam as beam  # isort: skip
@@ -55,7 +55,7 @@ class ReadCorpus(beam.PTransform):
 
 @dataclasses.dataclass
 class GroupIntoShards(beam.PTransform):
-    """Numbered rows to validated `Shard`s, `count` of them at most."""
+    """Numbered rows to validated `Shard`s: `count` of them at most, and one for each archive."""
 
     count: int
 
@@ -63,13 +63,17 @@ class GroupIntoShards(beam.PTransform):
         super().__init__()
 
     def expand(self, rows: Any) -> Any:
-        """Groups by the hash of the id."""
+        """Groups by the hash of the id, or by the archive."""
         count = self.count
+
+        def validated(unit: tuple[str, int], rows: Iterable[tuple[int, Row]]) -> Shard:
+            return validate(unit[1], rows, archive=unit[0])
+
         return (
             rows
-            | "KeyByShard" >> beam.Map(lambda row: (shard_index(row[1].id, count), row))
+            | "KeyByShard" >> beam.Map(lambda row: (unit_of(row[1], count), row))
             | beam.GroupByKey()
-            | "Validate" >> beam.MapTuple(validate)
+            | "Validate" >> beam.MapTuple(validated)
         )
 
 
@@ -78,13 +82,26 @@ class DecodeAudio(beam.DoFn):
 
     Args:
         max_seconds: longer recordings are rejected.
+        folder: the output directory, where the shards of an archive that are finished are left out.
     """
 
-    def __init__(self, max_seconds: float) -> None:
+    def __init__(self, max_seconds: float, folder: str = "") -> None:
         self.max_seconds = max_seconds
+        self.folder = folder
 
     def process(self, shard: Shard) -> Iterator[Shard]:
-        """Yields a new shard: a DoFn must not change its input."""
+        """Yields a new shard, or one after another from an archive; never changes its input."""
+        if shard.archive:
+            from pipelines.archive_shards import decoded_shards
+
+            yield from decoded_shards(shard, self.max_seconds, self._is_finished)
+        else:
+            yield self._decoded(shard)
+
+    def _is_finished(self, shard: Shard) -> bool:
+        return bool(self.folder) and storage.exists(finished_path(self.folder, shard.name))
+
+    def _decoded(self, shard: Shard) -> Shard:
         from pipelines.audio import load_audio_batch
 
         decoded = load_audio_batch(
@@ -99,7 +116,7 @@ class DecodeAudio(beam.DoFn):
             if isinstance(d, Rejected)
         ]
         waveforms = [d for d in decoded if not isinstance(d, Rejected)]
-        yield dataclasses.replace(
+        return dataclasses.replace(
             shard,
             utterances=[u for u, ok in zip(shard.utterances, good, strict=True) if ok],
             rejects=shard.rejects + rejects,
@@ -179,31 +196,38 @@ class WriteShard(beam.DoFn):
 
     def process(self, shard: Shard) -> Iterator[int]:
         """Yields the index of the shard once it is on disk."""
-        pairs = shard.pairs + list(transcription_pairs(shard, self.provenance))
+        pairs = shard.pairs + list(speech_pairs(shard, self.provenance))
         files = {}
         for split in SPLITS:
             chosen = [p for p in pairs if p.split == split]
             if chosen:
-                name = shard_name(split, shard.index, self.count)
+                name = self._file_name(split, shard)
                 files[name] = storage.sha256(write_shard(storage.join(self.folder, name), chosen))
         if shard.rejects:
-            name = f"rejects-{shard.index:05d}-of-{self.count:05d}.jsonl"
+            name = self._file_name("rejects", shard).replace(".tfrecord", ".jsonl")
             lines = [
                 json.dumps(dataclasses.asdict(r), ensure_ascii=False) + "\n" for r in shard.rejects
             ]
             data = "".join(lines).encode("utf-8", "backslashreplace")
             storage.write_bytes(storage.join(self.folder, name), data)
             files[name] = storage.sha256(data)
-        storage.write_json(finished_path(self.folder, shard.index), summarize(shard, pairs, files))
+        storage.write_json(finished_path(self.folder, shard.name), summarize(shard, pairs, files))
         yield shard.index
 
+    def _file_name(self, split: str, shard: Shard) -> str:
+        # How many shards an archive makes is not known before its end.
+        if shard.archive:
+            return f"{split}-{shard.name}.tfrecord"
+        return shard_name(split, shard.index, self.count)
 
-def transcription_pairs(shard: Shard, provenance: str) -> Iterator[Pair]:
-    """One `transcription` pair for each tokenized utterance."""
+
+def speech_pairs(shard: Shard, provenance: str) -> Iterator[Pair]:
+    """A `transcription` pair for each tokenized utterance, a `translation` pair for each of its
+    translations."""
     for utterance, tokens, seconds in zip(
         shard.utterances, shard.arrays, shard.seconds, strict=True
     ):
-        yield Pair(
+        pair = Pair(
             id=utterance.id,
             task="transcription",
             source_tokens=tokens,
@@ -218,6 +242,15 @@ def transcription_pairs(shard: Shard, provenance: str) -> Iterator[Pair]:
             provenance=provenance,
             gender=utterance.gender,
         )
+        yield pair
+        for language, text in utterance.translations:
+            yield dataclasses.replace(
+                pair,
+                id=f"{pair.id}>{language}",
+                task="translation",
+                target_text=text,
+                target_language=language,
+            )
 
 
 def summarize(shard: Shard, pairs: list[Pair], files: dict[str, str]) -> dict[str, Any]:
@@ -232,7 +265,7 @@ def summarize(shard: Shard, pairs: list[Pair], files: dict[str, str]) -> dict[st
         group["tokens"] += len(pair.source_tokens)
         group["characters"] += len(pair.target_text)
     return {
-        "shard": shard.index,
+        "shard": shard.name,
         "rows": shard.rows,
         "rejects": dict(sorted(Counter(r.reason for r in shard.rejects).items())),
         "groups": dict(sorted(groups.items())),
@@ -241,9 +274,19 @@ def summarize(shard: Shard, pairs: list[Pair], files: dict[str, str]) -> dict[st
     }
 
 
-def finished_path(folder: str, index: int) -> str:
-    """The summary that marks a shard finished."""
-    return storage.join(folder, "finished", f"{index:05d}.json")
+def finished_path(folder: str, name: str) -> str:
+    """The summary that marks a shard finished; `name` is `Shard.name`."""
+    return storage.join(folder, "finished", f"{name}.json")
+
+
+def is_finished(shard: Shard, folder: str) -> bool:
+    """Whether an earlier run wrote the shard, or all shards of its archive."""
+    if not shard.archive:
+        return storage.exists(finished_path(folder, shard.name))
+    paths = storage.list_files(
+        storage.join(folder, "finished"), f"{archive_name(shard.archive)}-*.json"
+    )
+    return shard.rows == sum(int(storage.read_json(path)["rows"]) for path in paths)
 
 
 def sample_frames(features: np.ndarray, count: int, seed: int) -> np.ndarray:

@@ -239,7 +239,7 @@ def write(folder: Path, shard: Shard) -> dict[str, Any]:
     with in_process() as pipeline:
         written = pipeline | beam.Create([shard]) | beam.ParDo(WriteShard(str(folder), 8, "test"))
         assert_that(written, equal_to([shard.index]))
-    summary: dict[str, Any] = storage.read_json(finished_path(str(folder), shard.index))
+    summary: dict[str, Any] = storage.read_json(finished_path(str(folder), shard.name))
     return summary
 
 
@@ -295,7 +295,7 @@ def test_a_shard_is_written_a_file_a_split_and_then_marked_finished(
 def test_the_summary_counts_what_the_shard_holds(written: tuple[Path, dict[str, Any]]) -> None:
     _, summary = written
 
-    assert summary["shard"] == 3
+    assert summary["shard"] == "00003"
     assert summary["rows"] == 6
     assert summary["rejects"] == {"missing-column": 1, "not-audio": 1}
     assert summary["groups"] == {
