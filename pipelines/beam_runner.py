@@ -63,14 +63,14 @@ def run(build: Callable[[Any], Any], beam_flags: Sequence[str] = ()) -> Any:
 
 
 @contextmanager
-def progress(title: str, folder: str, pattern: str, total: int) -> Iterator[None]:
+def progress(title: str, folder: str, pattern: str, total: int | None) -> Iterator[None]:
     """A progress bar that counts the files a pipeline has finished, whatever runner writes them.
 
     Args:
         title: shown before the bar.
         folder: where the files appear.
         pattern: which files count.
-        total: how many there will be.
+        total: how many there will be; None if that is not known.
     """
     from rich.progress import (
         BarColumn,

@@ -18,7 +18,7 @@ from pipelines.options import option
 from pipelines.output_dir import OutputDir, OutputError, State
 from pipelines.pairs import KIND
 from pipelines.rejects import Reject, TooManyRejects
-from pipelines.utterance import Utterance
+from pipelines.utterance import SPLITS, Utterance
 
 DESCRIPTION = """\
 Turns a corpus of speech into audio tokens and writes (audio tokens, text) pairs for training,
@@ -29,9 +29,12 @@ interruption: finished shards are kept.
 examples:
   python -m pipelines.prepare --corpus demo --output demo/data
   python -m pipelines.prepare --corpus my/manifest.tsv --output data --dry-run
+  python -m pipelines.prepare --corpus fleurs --corpus-path fleurs --languages fr,de --output data
+  python -m pipelines.prepare --corpus covost --corpus-path cv --languages fr,en-de --output data
 
 A manifest has the columns audio, language, transcript and, if you like, id, sentence_id, split
-(train, dev, test), speaker, seconds. Rows that can't be used go to rejects-*.jsonl with the reason.
+(train, dev, test), speaker, gender, seconds. Rows that can't be used go to rejects-*.jsonl with the
+reason. docs/corpora.md tells where to get the published corpora, and how they have to lie.
 """
 
 
@@ -40,7 +43,21 @@ class PrepareOptions:
     """The options of `pipelines.prepare`."""
 
     output: str = option(help="folder to write to, local or gs://")
-    corpus: str = option("demo", help="demo, or the path of a .jsonl, .csv or .tsv manifest")
+    corpus: str = option(
+        "demo",
+        help="demo; a .jsonl, .csv or .tsv manifest; or fleurs, covost, wikimatrix, opus, lhotse, "
+        "nemo, as they are published: see docs/corpora.md",
+    )
+    corpus_path: str = option("", help="where a published corpus lies: a folder or a file")
+    languages: tuple[str, ...] = option(
+        (),
+        help="which languages: fleurs fr,de_de,south_asian_sa; covost fr,en-de; wikimatrix and "
+        "opus en-fr; lhotse and nemo: the language of rows that name none. Else all there are",
+    )
+    splits: tuple[str, ...] = option(
+        (), help="which of train, dev, test; lhotse and nemo: the split of all rows. Else all"
+    )
+    min_score: float = option(1.04, help="wikimatrix: leave out pairs with a lower score")
     audio_root: str = option("", help="where a manifest's audio paths start; else its folder")
     speech_encoder: str = option(
         "whisper_base@4",
@@ -60,6 +77,8 @@ class PrepareOptions:
     dry_run: bool = option(False, help="print what would be read and written, then stop")
 
     def __post_init__(self) -> None:
+        if unknown := set(self.splits) - set(SPLITS):
+            raise ValueError(f"--splits: {', '.join(sorted(unknown))} is none of train, dev, test")
         for name in ("codebook_size", "codebook_utterances", "codebook_frames", "shards"):
             if getattr(self, name) < 1:
                 raise ValueError(f"--{name.replace('_', '-')} must be at least 1")
@@ -73,7 +92,10 @@ class PrepareOptions:
     def content(self) -> dict[str, Any]:
         """What decides the output's bytes, not where or whether it is made."""
         apart = ("output", "overwrite", "dry_run", "max_rejects")
-        return {k: v for k, v in command_line.as_dict(self).items() if k not in apart}
+        values = {k: v for k, v in command_line.as_dict(self).items() if k not in apart}
+        # Directories made before there were these options stay what they are.
+        later = {"corpus_path": "", "languages": [], "splits": [], "min_score": 1.04}
+        return {k: v for k, v in values.items() if k not in later or v != later[k]}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -134,7 +156,15 @@ def prepare(options: PrepareOptions, beam_flags: Sequence[str] = ()) -> OutputDi
 
 def _corpus(options: PrepareOptions) -> Corpus:
     """The corpus, opened, with a fault of the whole file noticed before any worker starts."""
-    corpus = open_corpus(options.corpus, audio_root=options.audio_root, voices=options.voices)
+    corpus = open_corpus(
+        options.corpus,
+        path=options.corpus_path,
+        languages=options.languages,
+        splits=options.splits,
+        audio_root=options.audio_root,
+        voices=options.voices,
+        min_score=options.min_score,
+    )
     if next(iter(corpus.rows()), None) is None:
         raise ValueError(f"the corpus {options.corpus} has no rows")
     return corpus
@@ -201,12 +231,11 @@ def _tokenize(
     from pipelines import beam_runner
     from pipelines import tokenize_speech as speech
 
-    finished = storage.list_files(out.file("finished"), "*.json")
-    if finished and _wanted(options, corpus, out) <= set(finished):
+    if _all_rows_are_finished(options, corpus, out):
         return
 
     def unfinished(shard: Any, folder: str = out.path) -> bool:
-        return not storage.exists(speech.finished_path(folder, shard.index))
+        return not speech.is_finished(shard, folder)
 
     def build(pipeline: Any) -> None:
         _ = (
@@ -215,23 +244,25 @@ def _tokenize(
             | speech.GroupIntoShards(options.shards)
             | "SkipFinished" >> beam.Filter(unfinished)
             | beam.Reshuffle()
-            | "DecodeAudio" >> beam.ParDo(speech.DecodeAudio(options.max_seconds))
+            | "DecodeAudio" >> beam.ParDo(speech.DecodeAudio(options.max_seconds, out.path))
             | "EncodeSpeech" >> speech.encode_speech(options.speech_encoder)
             | "AssignTokens" >> beam.ParDo(speech.AssignTokens(codebook_folder))
             | "WriteShard" >> beam.ParDo(speech.WriteShard(out.path, options.shards, corpus.name))
         )
 
-    with beam_runner.progress("tokenize speech", out.file("finished"), "*.json", options.shards):
+    # How many shards archives make is not known before they are read.
+    total = None if getattr(corpus, "in_archives", False) else options.shards
+    with beam_runner.progress("tokenize speech", out.file("finished"), "*.json", total):
         beam_runner.run(build, beam_flags)
 
 
-def _wanted(options: PrepareOptions, corpus: Corpus, out: OutputDir) -> set[str]:
-    """The summaries that there will be: no row's id may fall into some of the shards."""
-    from pipelines.shard import shard_index
-    from pipelines.tokenize_speech import finished_path
-
-    rows = itertools.islice(corpus.rows(), options.limit)
-    return {finished_path(out.path, shard_index(row.id, options.shards)) for row in rows}
+def _all_rows_are_finished(options: PrepareOptions, corpus: Corpus, out: OutputDir) -> bool:
+    """Whether the finished shards hold as many rows as there are."""
+    finished = storage.list_files(out.file("finished"), "*.json")
+    if not finished:
+        return False
+    rows = sum(1 for _ in itertools.islice(corpus.rows(), options.limit))
+    return rows == sum(int(storage.read_json(path)["rows"]) for path in finished)
 
 
 def merge(shards: Sequence[dict[str, Any]]) -> dict[str, Any]:

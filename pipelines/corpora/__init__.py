@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from pipelines.pairs import Pair
@@ -24,23 +24,78 @@ class Corpus(Protocol):
         ...
 
 
-def open_corpus(name: str, *, audio_root: str = "", voices: int = 2) -> Corpus:
+PUBLISHED = ("fleurs", "covost", "wikimatrix", "opus", "lhotse", "nemo")
+"""Corpora and formats that `--corpus` names, and `--corpus-path` finds."""
+_MANIFESTS = (".jsonl", ".csv", ".tsv", ".jsonl.gz", ".csv.gz", ".tsv.gz")
+
+
+def open_corpus(
+    name: str,
+    *,
+    path: str = "",
+    languages: Sequence[str] = (),
+    splits: Sequence[str] = (),
+    audio_root: str = "",
+    voices: int = 2,
+    min_score: float = 1.04,
+) -> Corpus:
     """The reader for what `--corpus` says.
 
     Args:
-        name: `demo`, or the path of a `.jsonl`, `.csv` or `.tsv` manifest.
+        name: `demo`, one of `PUBLISHED`, or the path of a manifest.
+        path: where a published corpus lies.
+        languages: which of its languages; what a name may be, its reader says.
+        splits: which of train, dev and test.
         audio_root: where a manifest's relative audio paths start; its own folder if empty.
         voices: recordings of each training sentence and language in the demo corpus.
+        min_score: of a WikiMatrix pair.
 
     Raises:
-        ValueError: there is no such corpus.
+        ValueError: there is no such corpus, or it lacks something that it needs.
     """
     if name == "demo":
         from pipelines.corpora.demo import DemoCorpus
 
         return DemoCorpus(voices_per_sentence=voices)
-    if name.endswith((".jsonl", ".csv", ".tsv")):
+    if name.endswith(_MANIFESTS):
         from pipelines.corpora.manifest import ManifestCorpus
 
         return ManifestCorpus(name, audio_root=audio_root or None)
-    raise ValueError(f"--corpus {name!r}: give demo, or a manifest ending in .jsonl, .csv or .tsv")
+    if name not in PUBLISHED:
+        raise ValueError(
+            f"--corpus {name!r}: give demo, {', '.join(PUBLISHED)}, or a manifest ending in "
+            f"{', '.join(_MANIFESTS[:3])}"
+        )
+    if not path:
+        raise ValueError(f"--corpus {name} needs --corpus-path: where it lies")
+    return _published(name, path, languages, splits, audio_root, min_score)
+
+
+def _published(
+    name: str,
+    path: str,
+    languages: Sequence[str],
+    splits: Sequence[str],
+    audio_root: str,
+    min_score: float,
+) -> Corpus:
+    if name == "fleurs":
+        from pipelines.corpora.fleurs import FleursCorpus
+
+        return FleursCorpus(path, languages=languages, splits=splits)
+    if name == "covost":
+        from pipelines.corpora.covost import CovostCorpus
+
+        return CovostCorpus(path, pairs=languages, splits=splits)
+    if name == "wikimatrix":
+        from pipelines.corpora.wikimatrix import WikiMatrixCorpus
+
+        return WikiMatrixCorpus(path, pairs=languages, min_score=min_score)
+    if name == "opus":
+        from pipelines.corpora.opus import OpusCorpus
+
+        return OpusCorpus(path, pairs=languages)
+    from pipelines.corpora.speech_manifest import LhotseCorpus, NemoCorpus
+
+    reader = LhotseCorpus if name == "lhotse" else NemoCorpus
+    return reader(path, audio_root=audio_root, languages=languages, splits=splits)

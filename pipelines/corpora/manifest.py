@@ -8,7 +8,7 @@ One row a recording. The columns:
 
 | column | without it |
 |---|---|
-| `audio`: a path, a URL, or an `espeak:` URI | the row is rejected |
+| `audio`: a path, a URL, or another form of `pipelines.audio_reference` | the row is rejected |
 | `language`: a key of `pipelines.utterance.LANGUAGES` | the row is rejected |
 | `transcript`: what is said | the row is rejected |
 | `id`: unique | the manifest's name and the line: `manifest.csv:2` |
@@ -79,8 +79,8 @@ class ManifestCorpus:
                 yield self._utterance(row, place)
             except Rejected as rejected:
                 yield Reject(
-                    id=_readable(row, "id") or place,
-                    uri=_readable(row, "audio"),
+                    id=readable(row, "id") or place,
+                    uri=readable(row, "audio"),
                     stage="read",
                     reason=rejected.reason,
                     detail=f"{place}: {rejected.detail}",
@@ -95,9 +95,9 @@ class ManifestCorpus:
         for column in NEEDED:
             if column not in row:
                 raise Rejected("missing-column", f"no {column!r}")
-        transcript = _transcript(row)
-        language, split = _text(row, "language"), _text(row, "split")
-        sentence_id = _text(row, "sentence_id") or sentence_key(transcript)
+        transcript = transcript_of(row)
+        language, split = text_of(row, "language"), text_of(row, "split")
+        sentence_id = text_of(row, "sentence_id") or sentence_key(transcript)
         if not language:
             raise Rejected("missing-value", "'language' is empty")
         if language not in LANGUAGES:
@@ -105,15 +105,15 @@ class ManifestCorpus:
         if split and split not in SPLITS:
             raise Rejected("unknown-split", f"{split[:40]!r}; it is train, dev or test")
         return Utterance(
-            id=_text(row, "id") or place,
-            audio=_resolve(_text(row, "audio"), self.audio_root),
+            id=text_of(row, "id") or place,
+            audio=resolved(text_of(row, "audio"), self.audio_root),
             language=language,
             transcript=transcript,
             sentence_id=sentence_id,
             split=split or split_of(sentence_id),
-            speaker=_text(row, "speaker"),
-            seconds=_seconds(row),
-            gender=normalized_gender(_text(row, "gender")),
+            speaker=text_of(row, "speaker"),
+            seconds=seconds_of(row),
+            gender=normalized_gender(text_of(row, "gender")),
         )
 
 
@@ -138,7 +138,7 @@ def split_of(sentence_id: str) -> str:
     return (("train",) * 8 + ("dev", "test"))[number % 10]
 
 
-def _text(row: dict[str, Any], column: str) -> str:
+def text_of(row: dict[str, Any], column: str) -> str:
     """The value as text, NFC, spaces around it removed; empty if there is none."""
     value = row.get(column)
     if value is None:
@@ -156,8 +156,13 @@ def _text(row: dict[str, Any], column: str) -> str:
     return text
 
 
-def _transcript(row: dict[str, Any]) -> str:
-    text = " ".join(_text(row, "transcript").split())
+def transcript_of(row: dict[str, Any]) -> str:
+    """The value of `transcript`, each run of white space one space.
+
+    Raises:
+        Rejected: `empty-transcript`, `invalid-row` (too long, no text), `invalid-utf8`.
+    """
+    text = " ".join(text_of(row, "transcript").split())
     if len(text) > LONGEST_TRANSCRIPT:
         detail = f"a transcript of {len(text)} characters, the most is {LONGEST_TRANSCRIPT}"
         raise Rejected("invalid-row", detail)
@@ -166,8 +171,13 @@ def _transcript(row: dict[str, Any]) -> str:
     return text
 
 
-def _seconds(row: dict[str, Any]) -> float | None:
-    text = _text(row, "seconds")
+def seconds_of(row: dict[str, Any]) -> float | None:
+    """The value of `seconds`, None if there is none.
+
+    Raises:
+        Rejected: `invalid-row`: it is no number above 0.
+    """
+    text = text_of(row, "seconds")
     if not text:
         return None
     try:
@@ -179,10 +189,15 @@ def _seconds(row: dict[str, Any]) -> float | None:
     return seconds
 
 
-def _resolve(reference: str, root: str) -> str:
+def resolved(reference: str, root: str) -> str:
+    """An audio reference, relative paths joined to the folder `root`.
+
+    Raises:
+        Rejected: `missing-value`, `unsafe-path`: it leads out of that folder.
+    """
     if not reference:
         raise Rejected("missing-value", "'audio' is empty")
-    if storage.is_remote(reference) or reference.startswith(("espeak:", "/")):
+    if storage.is_remote(reference) or reference.startswith(("espeak:", "tar:", "/")):
         return reference
     scheme, separator, folder = root.rpartition("://")
     # By the names alone: a symbolic link inside the folder may lead anywhere, it is the user's.
@@ -198,7 +213,7 @@ def _nearest_language(code: str) -> str:
     return f"; did you mean {plain!r}?" if plain in LANGUAGES else ""
 
 
-def _readable(row: dict[str, Any] | Rejected, column: str) -> str:
+def readable(row: dict[str, Any] | Rejected, column: str) -> str:
     """A value of a row that may be broken, for a person to find it by."""
     value = "" if isinstance(row, Rejected) else row.get(column)
     return str(value if value is not None else "").encode("utf-8", "replace").decode()[:500]

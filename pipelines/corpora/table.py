@@ -14,19 +14,18 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from pipelines import storage
+from pipelines.corpora import text_file
+from pipelines.corpora.text_file import Line
 from pipelines.rejects import Rejected
 
-LONGEST_ROW = 2**20
+LONGEST_ROW = text_file.LONGEST_LINE
 """Bytes; a longer row is set aside."""
 
 Row = tuple[int, "dict[str, Any] | Rejected"]
 """The number of its first line, from 1, and its values by column, or what is wrong with it."""
 
-_Line = tuple[int, bytes]
 _MOST_LINES_IN_A_ROW = 100
 _ROWS_TO_JUDGE_BY = 100
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -44,7 +43,8 @@ def read_rows(path: str, *, needed: Sequence[str], optional: Sequence[str] = ())
       to write a tab or a newline inside a field.
 
     Args:
-        path: a local path or a URL of a filesystem Beam knows; its ending says what it is.
+        path: a local path or a URL of a filesystem Beam knows; its ending says what it is. It may
+            be gzipped (`.jsonl.gz`).
         needed: the columns that must be there.
         optional: the other columns that are understood, named in messages.
 
@@ -56,7 +56,7 @@ def read_rows(path: str, *, needed: Sequence[str], optional: Sequence[str] = ())
         TableError: no such file, another ending, no rows, UTF-16, or a needed column that is in no
             row (of a JSONL file: in none of the first 100).
     """
-    ending = os.path.splitext(path)[1].lower()
+    ending = os.path.splitext(path.removesuffix(".gz"))[1].lower()
     readers = {".jsonl": _json_rows, ".csv": _csv_rows, ".tsv": _tsv_rows}
     if ending not in readers:
         raise TableError(f"{path}: the name must end in .jsonl, .csv or .tsv, to say what it is")
@@ -78,37 +78,22 @@ def read_rows(path: str, *, needed: Sequence[str], optional: Sequence[str] = ())
     yield from rows
 
 
-def _lines(path: str) -> Iterator[_Line]:
-    with _open(path) as file:
-        for number in itertools.count(1):
-            line = part = file.readline(LONGEST_ROW + 1)
-            if not line:
-                return
-            while len(part) > LONGEST_ROW and not part.endswith(b"\n"):
-                part = file.readline(LONGEST_ROW + 1)
-            if number == 1:
-                if line.startswith(_UTF16_MARKS):
-                    raise TableError(f"{path} is UTF-16; save it as UTF-8")
-                line = line.removeprefix(_BYTE_ORDER_MARK)
-            yield number, line.rstrip(b"\r\n")
-
-
-def _open(path: str) -> Any:
-    if storage.is_remote(path):
-        from pipelines import quiet  # noqa: F401  (before Beam)
-
-        from apache_beam.io.filesystems import FileSystems  # isort: skip
-
-        if not FileSystems.exists(path):
-            raise TableError(f"{path}: no such file")
-        return FileSystems.open(path)
+def _lines(path: str) -> Iterator[Line]:
     try:
-        return open(path, "rb")
-    except OSError as error:
-        raise TableError(f"{path}: {error.strerror}") from None
+        for number, line in text_file.lines(path):
+            if number == 1 and line.startswith(_UTF16_MARKS):
+                raise TableError(f"{path} is UTF-16; save it as UTF-8")
+            yield number, line
+    except Rejected as rejected:
+        raise TableError(rejected.detail) from None
 
 
-def _decoded(raw: bytes) -> str:
+def decoded(raw: bytes) -> str:
+    """A line as text.
+
+    Raises:
+        Rejected: `invalid-utf8`, or `invalid-row` for a NUL byte and more than `LONGEST_ROW` bytes.
+    """
     if len(raw) > LONGEST_ROW:
         raise Rejected("invalid-row", f"over {LONGEST_ROW} bytes")
     if b"\0" in raw:
@@ -120,14 +105,19 @@ def _decoded(raw: bytes) -> str:
         raise Rejected("invalid-utf8", detail) from None
 
 
-def _json_rows(lines: Iterator[_Line]) -> Iterator[Row]:
+def _json_rows(lines: Iterator[Line]) -> Iterator[Row]:
     for number, raw in lines:
         if raw.strip():
-            yield number, _attempt(_json_object, raw)
+            yield number, _attempt(json_object, raw)
 
 
-def _json_object(raw: bytes) -> dict[str, Any]:
-    text = _decoded(raw)
+def json_object(raw: bytes) -> dict[str, Any]:
+    """The object that a line of JSON holds.
+
+    Raises:
+        Rejected: `invalid-row`, `invalid-utf8`.
+    """
+    text = decoded(raw)
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -137,7 +127,7 @@ def _json_object(raw: bytes) -> dict[str, Any]:
     return value
 
 
-def _tsv_rows(lines: Iterator[_Line]) -> Iterator[Row]:
+def _tsv_rows(lines: Iterator[Line]) -> Iterator[Row]:
     columns: list[str] = []
     for number, raw in lines:
         if not raw.strip():
@@ -149,14 +139,14 @@ def _tsv_rows(lines: Iterator[_Line]) -> Iterator[Row]:
 
 
 def _tsv_record(columns: list[str], raw: bytes) -> dict[str, Any]:
-    return _by_column(columns, _tsv_fields(_decoded(raw)))
+    return _by_column(columns, _tsv_fields(decoded(raw)))
 
 
 def _tsv_fields(text: str) -> list[str]:
     return text.split("\t")
 
 
-def _csv_rows(lines: Iterator[_Line]) -> Iterator[Row]:
+def _csv_rows(lines: Iterator[Line]) -> Iterator[Row]:
     ahead = _Ahead(lines)
     columns: list[str] = []
     while (line := ahead.take()) is not None:
@@ -190,9 +180,9 @@ def _csv_record(columns: list[str], first: bytes, ahead: _Ahead) -> dict[str, An
             break
         if fields is not None and len(fields) == len(columns):
             ahead.drop(more)
-            _decoded(raw)
+            decoded(raw)
             return dict(zip(columns, fields, strict=True))
-    _decoded(first)
+    decoded(first)
     if fields is None or raw is not first:
         raise Rejected("invalid-row", "a quote is opened and never closed")
     return _by_column(columns, fields)
@@ -216,11 +206,11 @@ def _csv_fields(text: str) -> list[str] | None:
 class _Ahead:
     """Lines, of which the next ones can be looked at before they are taken."""
 
-    def __init__(self, lines: Iterator[_Line]) -> None:
+    def __init__(self, lines: Iterator[Line]) -> None:
         self._lines = lines
-        self._waiting: deque[_Line] = deque()
+        self._waiting: deque[Line] = deque()
 
-    def take(self) -> _Line | None:
+    def take(self) -> Line | None:
         return self._waiting.popleft() if self._waiting else next(self._lines, None)
 
     def peek(self, distance: int) -> bytes | None:
@@ -243,7 +233,7 @@ def _attempt(read: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, 
 
 def _columns(header: bytes, split: Callable[[str], list[str] | None]) -> list[str]:
     try:
-        fields = split(_decoded(header))
+        fields = split(decoded(header))
     except Rejected as rejected:
         raise TableError(f"the line of column names: {rejected}") from None
     if fields is None:
