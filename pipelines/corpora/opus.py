@@ -13,6 +13,7 @@ import itertools
 import posixpath
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -153,7 +154,7 @@ def _zip_lines(packed: zipfile.ZipFile, stem: str, code: str, file: str) -> Iter
     try:
         with packed.open(info) as side:
             yield from numbered(side, f"{file}!{info.filename}")
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         # Damaged, encrypted, or compressed in some other way.
         raise Rejected("truncated-file", f"{file}!{info.filename}: {error}") from None
 
