@@ -58,6 +58,9 @@ class PrepareOptions:
         (), help="which of train, dev, test; lhotse and nemo: the split of all rows. Else all"
     )
     min_score: float = option(1.04, help="wikimatrix: leave out pairs with a lower score")
+    also: tuple[str, ...] = option(
+        (), help="further corpora for the same output, all they hold: wikimatrix=PATH,opus=PATH"
+    )
     audio_root: str = option("", help="where a manifest's audio paths start; else its folder")
     speech_encoder: str = option(
         "whisper_base@4",
@@ -94,7 +97,7 @@ class PrepareOptions:
         apart = ("output", "overwrite", "dry_run", "max_rejects")
         values = {k: v for k, v in command_line.as_dict(self).items() if k not in apart}
         # Directories made before there were these options stay what they are.
-        later = {"corpus_path": "", "languages": [], "splits": [], "min_score": 1.04}
+        later = {"corpus_path": "", "languages": [], "splits": [], "also": [], "min_score": 1.04}
         return {k: v for k, v in values.items() if k not in later or v != later[k]}
 
 
@@ -164,6 +167,7 @@ def _corpus(options: PrepareOptions) -> Corpus:
         audio_root=options.audio_root,
         voices=options.voices,
         min_score=options.min_score,
+        also=options.also,
     )
     if next(iter(corpus.rows()), None) is None:
         raise ValueError(f"the corpus {options.corpus} has no rows")

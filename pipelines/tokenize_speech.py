@@ -239,7 +239,7 @@ def speech_pairs(shard: Shard, provenance: str) -> Iterator[Pair]:
             audio=utterance.audio,
             speaker=utterance.speaker,
             seconds=seconds,
-            provenance=provenance,
+            provenance=utterance.corpus or provenance,
             gender=utterance.gender,
         )
         yield pair

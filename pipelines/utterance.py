@@ -28,6 +28,7 @@ class Utterance:
             `normalized_gender`.
         translations: what was said in other languages, as the corpus has it: (language, text)
             each. A `translation` pair is made of each, with the same sound.
+        corpus: where it comes from, if several corpora are read together.
     """
 
     id: str
@@ -40,6 +41,7 @@ class Utterance:
     seconds: float | None = None
     gender: str = ""
     translations: tuple[tuple[str, str], ...] = ()
+    corpus: str = ""
 
 
 def normalized_gender(said: str) -> str:

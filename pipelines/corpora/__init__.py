@@ -9,13 +9,18 @@ from pipelines.pairs import Pair
 from pipelines.rejects import Reject
 from pipelines.utterance import Utterance
 
+Row = Utterance | Pair | Reject
+
 
 class Corpus(Protocol):
-    """What a reader offers; it is pickled to the worker that reads."""
+    """What a reader offers; it is pickled to the worker that reads.
+
+    One whose sound lies in tar archives has an `in_archives` that is true.
+    """
 
     name: str
 
-    def rows(self) -> Iterator[Utterance | Pair | Reject]:
+    def rows(self) -> Iterator[Row]:
         """Every row of the corpus, the bad ones as rejects, in the same order each time."""
         ...
 
@@ -38,6 +43,7 @@ def open_corpus(
     audio_root: str = "",
     voices: int = 2,
     min_score: float = 1.04,
+    also: Sequence[str] = (),
 ) -> Corpus:
     """The reader for what `--corpus` says.
 
@@ -49,10 +55,26 @@ def open_corpus(
         audio_root: where a manifest's relative audio paths start; its own folder if empty.
         voices: recordings of each training sentence and language in the demo corpus.
         min_score: of a WikiMatrix pair.
+        also: further corpora, `wikimatrix=PATH`, with all languages and splits they have.
 
     Raises:
         ValueError: there is no such corpus, or it lacks something that it needs.
     """
+    if also:
+        from pipelines.corpora.several import SeveralCorpora
+
+        first = open_corpus(
+            name,
+            path=path,
+            languages=languages,
+            splits=splits,
+            audio_root=audio_root,
+            voices=voices,
+            min_score=min_score,
+        )
+        named = [corpus.partition("=") for corpus in also]
+        others = [open_corpus(n, path=p, min_score=min_score) for n, _, p in named]
+        return SeveralCorpora([first, *others])
     if name == "demo":
         from pipelines.corpora.demo import DemoCorpus
 

@@ -13,11 +13,12 @@ from pipelines.corpora.language_code import language_code
 from pipelines.corpora.manifest import sentence_key
 from pipelines.corpora.opus import OpusCorpus
 from pipelines.corpora.wikimatrix import WikiMatrixCorpus
-from pipelines.pairs import Pair
+from pipelines.output_dir import OutputDir
+from pipelines.pairs import KIND, Pair, read_pairs
 from pipelines.prepare import main
 from pipelines.rejects import Reject, Rejected
 from tests.pipelines import bucket_filesystem  # noqa: F401  (Beam finds it once imported)
-from tests.pipelines.corpora.samples import TMX, WIKIMATRIX, moses_zip
+from tests.pipelines.corpora.samples import TMX, WIKIMATRIX, fleurs, moses_zip
 
 
 def summary(rows: list[Pair | Reject]) -> list[tuple[str, str, str]]:
@@ -234,9 +235,45 @@ def test_a_language_nobody_knows_is_rejected():
         language_code("tlh")
 
 
-def test_bitext_is_prepared_without_a_sound(tmp_path, capsys):
-    path = wikimatrix(tmp_path)
+def test_bitext_joins_speech_in_one_directory(tmp_path, capsys):
+    (tmp_path / "fleurs").mkdir()
+    (tmp_path / "en-fr.txt.zip").write_bytes(moses_zip(ENGLISH, FRENCH))
+    flags = [
+        "--corpus=fleurs",
+        f"--corpus-path={fleurs(tmp_path / 'fleurs', ('en_us',))}",
+        f"--also=wikimatrix={wikimatrix(tmp_path)},opus={tmp_path}/en-fr.txt.zip",
+        f"--output={tmp_path}/data",
+        "--speech-encoder=mfcc",
+        "--codebook-size=8",
+        "--shards=1",
+    ]
 
-    flags = ["--corpus=wikimatrix", f"--corpus-path={path}", f"--output={tmp_path}/data"]
     assert main([*flags, "--dry-run"]) == 0
-    assert "bitext     train          3  fr:3" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "fleurs: 17 rows" in said
+    assert "bitext     train          5  fr:5" in said
+
+    assert main(flags) == 0
+    out = OutputDir.open(f"{tmp_path}/data", kind=KIND)
+    assert {name: group["pairs"] for name, group in out.stats["groups"].items()} == {
+        "bitext/train/fr": 5,
+        "transcription/dev/en": 4,
+        "transcription/test/en": 4,
+        "transcription/train/en": 4,
+    }
+    texts = {p.provenance: p for p in read_pairs(out, "train")}
+    assert set(texts) == {"fleurs", "wikimatrix", "opus"}
+    assert out.info["corpus"]["name"] == "fleurs+wikimatrix+opus"
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--corpus=fleurs"], "--corpus fleurs needs --corpus-path: where it lies"),
+        (["--corpus=flores"], "--corpus 'flores': give demo, fleurs, covost, wikimatrix, opus"),
+        (["--corpus=demo", "--also=opus"], "--corpus opus needs --corpus-path"),
+    ],
+)
+def test_a_corpus_that_is_not_there_is_an_error_with_the_fix(tmp_path, capsys, flags, message):
+    assert main([*flags, f"--output={tmp_path}/data"]) == 1
+    assert message in capsys.readouterr().err
