@@ -48,7 +48,8 @@ class Muon(keras.optimizers.Adam):
     A kernel's step is its momentum with all singular values made nearly one, times
     `0.2 * sqrt(larger side)`, which makes it about as long as Adam's (Liu et al. 2025,
     arXiv 2502.16982, section 2.2). So it learns in every direction at once, not first where the
-    gradient is steepest. Gemma's attention kernels are taken as a stack of matrices, a head each.
+    gradient is steepest. Gemma's attention kernels are taken as a stack of matrices, a head each;
+    what the heads give is added up, so the steps of their output kernel are `sqrt(heads)` shorter.
 
     `keras.optimizers.Muon` leaves those to Adam, and scales otherwise from one version to the next.
 
@@ -76,6 +77,7 @@ class Muon(keras.optimizers.Adam):
         if self.built:
             return
         super().build(variables)
+        self.step_lengths = [_step_length(variable) for variable in variables]
         self.matrix_momentums = [
             self.add_variable_from_reference(variable, "matrix_momentum")
             if _is_matrix(variable)
@@ -85,15 +87,15 @@ class Muon(keras.optimizers.Adam):
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Moves one variable."""
-        momentum = self.matrix_momentums[self._get_variable_index(variable)]
+        index = self._get_variable_index(variable)
+        momentum = self.matrix_momentums[index]
         if momentum is None:
             super().update_step(gradient, variable, learning_rate)
             return
         self.assign(momentum, self.momentum * momentum + gradient)
         direction = _orthogonalize(gradient + self.momentum * momentum)
-        length = 0.2 * max(variable.shape[-2:]) ** 0.5
         rate = ops.cast(learning_rate, variable.dtype) * self.matrix_ratio
-        self.assign_sub(variable, rate * length * direction)
+        self.assign_sub(variable, rate * self.step_lengths[index] * direction)
 
     def get_config(self) -> dict[str, Any]:
         """What `from_config` takes."""
@@ -104,6 +106,13 @@ class Muon(keras.optimizers.Adam):
 def _is_matrix(variable: Any) -> bool:
     is_kernel = variable.path.endswith("kernel") and len(variable.shape) in (2, 3)
     return is_kernel and "projection" not in variable.path
+
+
+def _step_length(variable: Any) -> float:
+    if not _is_matrix(variable):
+        return 1.0
+    summed = variable.shape[0] if "attention_output" in variable.path else 1
+    return float(0.2 * (max(variable.shape[-2:]) / summed) ** 0.5)
 
 
 def _orthogonalize(matrices: Any) -> Any:

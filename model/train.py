@@ -33,7 +33,7 @@ class TrainOptions:
 
     data: str = option(help="folder written by pipelines.prepare")
     output: str = option(help="folder to write the run to")
-    steps: int = option(700, help="training steps")
+    steps: int = option(750, help="training steps")
     batch_size: int = option(128, help="pairs a step; each is the others' negative")
     optimizer: str = option(
         "muon",
@@ -95,7 +95,7 @@ class TrainOptions:
     )
     language_dropout: float = option(0.5, help="share of prefixes that leave the language out")
     bitext: float = option(0.0, help="share of each batch that is text–text pairs")
-    evaluate_every: int = option(175, help="steps between dev evaluations and checkpoints")
+    evaluate_every: int = option(150, help="steps between dev evaluations and checkpoints")
     seed: int = option(0, help="seeds weights, order and augmentation")
     overwrite: bool = option(False, help="throw away what is there and begin anew")
     dry_run: bool = option(False, help="print data and model sizes, then stop")

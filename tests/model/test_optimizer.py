@@ -18,6 +18,9 @@ def moved(name: str, path: str, shape: tuple[int, ...], gradient: np.ndarray) ->
     return np.asarray(variable)
 
 
+HEADS = ("query", "attention_output")
+
+
 @pytest.fixture
 def steep() -> np.ndarray:
     """A gradient that is a thousand times larger in one direction than in others."""
@@ -42,6 +45,12 @@ def test_muon_takes_attention_kernels_head_by_head(steep):
     update = moved("muon", "query/kernel", (2, 16, 16), heads)
     assert all(spread(head) < 2 for head in update)
     assert np.linalg.norm(update[1]) > 0.5 * np.linalg.norm(update[0])
+
+
+def test_muon_steps_shorter_where_the_heads_are_added_up(steep):
+    heads = np.stack([steep] * 4)
+    one, four = (moved("muon", f"{name}/kernel", (4, 16, 16), heads) for name in HEADS)
+    assert np.allclose(four, one / 2, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
