@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
+from pipelines import storage
 from pipelines.pairs import Pair
 from pipelines.rejects import Reject
 from pipelines.utterance import Utterance
@@ -90,7 +92,13 @@ def open_corpus(
         )
     if not path:
         raise ValueError(f"--corpus {name} needs --corpus-path: where it lies")
+    # Pairs say where their sound is, to whoever reads them from another folder.
+    path, audio_root = _absolute(path), _absolute(audio_root)
     return _published(name, path, languages, splits, audio_root, min_score)
+
+
+def _absolute(path: str) -> str:
+    return os.path.abspath(path) if path and not storage.is_remote(path) else path
 
 
 def _published(

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from pipelines import archive_shards
+from pipelines.corpora import open_corpus
 from pipelines.corpora.fleurs import FleursCorpus
 from pipelines.corpora.fleurs_languages import CONFIGS, GROUPS, LANGUAGE_OF, choose
 from pipelines.output_dir import OutputDir
@@ -237,6 +238,14 @@ def test_a_run_that_lost_a_shard_of_an_archive_makes_that_one_again(
     written = {p.name for p in again.glob("*.tfrecord") if times[p.name] != p.stat().st_mtime_ns}
     assert len(written) == 1
     assert name in next(iter(written))
+
+
+def test_where_the_sound_is_does_not_depend_on_where_one_is(damaged, monkeypatch):
+    monkeypatch.chdir(damaged.parent)
+
+    row = next(iter(open_corpus("fleurs", path=damaged.name).rows()))
+
+    assert row.audio.startswith(f"tar:{damaged}/data/en_us/audio/")
 
 
 def test_a_dry_run_counts_the_rows(damaged, tmp_path, capsys):
