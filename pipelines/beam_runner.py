@@ -14,7 +14,6 @@ from pipelines import (
 )
 
 import apache_beam as beam  # isort: skip
-from apache_beam.options.pipeline_options import DirectOptions  # isort: skip
 from apache_beam.options.pipeline_options import GoogleCloudOptions  # isort: skip
 from apache_beam.options.pipeline_options import PipelineOptions  # isort: skip
 from apache_beam.options.pipeline_options import SetupOptions  # isort: skip
@@ -25,7 +24,7 @@ class TemplateWritten(SystemExit):
     """The pipeline was described at `--template_location`: somebody else is to run it, later."""
 
 
-def run(build: Callable[[Any], Any], beam_flags: Sequence[str] = (), *, threads: int = 1) -> Any:
+def run(build: Callable[[Any], Any], beam_flags: Sequence[str] = ()) -> Any:
     """Builds and runs a pipeline to its end.
 
     Args:
@@ -34,9 +33,6 @@ def run(build: Callable[[Any], Any], beam_flags: Sequence[str] = (), *, threads:
             `--runner=DirectRunner`, the pipeline runs on this machine: in this process, or in
             several with `--direct_running_mode=multi_processing --direct_num_workers=N`. Nothing is
             downloaded for it, as Beam itself would (its DirectRunner first fetches Prism).
-        threads: of this process, that share the work where `beam_flags` names neither a runner
-            nor a running mode. It pays where what Python waits for is the work: while one encodes
-            speech, the other may wait for a synthesizer.
 
     Returns:
         The finished `PipelineResult`.
@@ -53,9 +49,6 @@ def run(build: Callable[[Any], Any], beam_flags: Sequence[str] = (), *, threads:
         from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
         runner = FnApiRunner()
-        if threads > 1 and not any(flag.startswith("--direct_") for flag in beam_flags):
-            options.view_as(DirectOptions).direct_running_mode = "multi_threading"
-            options.view_as(DirectOptions).direct_num_workers = threads
         # gRPC would ask a proxy for the worker processes on this machine, and wait for ever.
         exempt = os.environ.get("no_grpc_proxy", os.environ.get("no_proxy", ""))  # noqa: SIM112
         if "localhost" not in exempt.split(","):

@@ -20,8 +20,6 @@ from pipelines.pairs import KIND
 from pipelines.rejects import Reject, TooManyRejects
 from pipelines.utterance import SPLITS, Utterance
 
-THREADS = 2
-"""One waits for the synthesizer or a file while the other encodes; the encoder uses all cores."""
 DESCRIPTION = """\
 Turns a corpus of speech into audio tokens and writes (audio tokens, text) pairs for training,
 evaluation and search. Runs in this process; pass Beam's own flags (--runner=DataflowRunner
@@ -259,7 +257,7 @@ def _tokenize(
     # How many shards archives make is not known before they are read.
     total = None if getattr(corpus, "in_archives", False) else options.shards
     with beam_runner.progress("tokenize speech", out.file("finished"), "*.json", total):
-        beam_runner.run(build, beam_flags, threads=THREADS)
+        beam_runner.run(build, beam_flags)
 
 
 def _all_rows_are_finished(options: PrepareOptions, corpus: Corpus, out: OutputDir) -> bool:

@@ -58,29 +58,6 @@ def test_flags_reach_the_pipelines_options() -> None:
     assert seen[0]["save_main_session"] is False
 
 
-MEETING = threading.Barrier(2, timeout=5)
-
-
-def meet(_: Any) -> bool:
-    """Whether another thread came here too, before time was up."""
-    try:
-        MEETING.wait()
-    except threading.BrokenBarrierError:
-        return False
-    return True
-
-
-@pytest.mark.parametrize(("flags", "met"), [([], True), (["--direct_num_workers=1"], False)])
-def test_threads_share_the_work_unless_flags_say_otherwise(flags: list[str], met: bool) -> None:
-    MEETING.reset()
-
-    def build(pipeline: beam.Pipeline) -> None:
-        elements = pipeline | beam.Create(range(2)) | beam.Reshuffle()
-        assert_that(elements | beam.Map(meet), equal_to([met, met]))
-
-    beam_runner.run(build, flags, threads=2)
-
-
 @pytest.mark.parametrize(
     ("no_proxy", "expected"),
     [(None, "localhost"), ("a.org,b.org", "a.org,b.org,localhost"), ("localhost", None)],
