@@ -97,10 +97,10 @@ def make_data(folder: str, reject: dict[str, str] | None = None) -> OutputDir:
     return data
 
 
-def make_run(folder: str, data: OutputDir) -> OutputDir:
+def make_run(folder: str, data: OutputDir, *, steps: int = 200) -> OutputDir:
     """A training run of two evaluations."""
     run = OutputDir(folder, kind="run")
-    run.begin({"steps": 200, "batch_size": 16})
+    run.begin({"steps": steps, "batch_size": 16})
     entries = [
         {"step": 100, "loss": 4.0, "learning_rate": 0.003, "seconds": 5.0},
         {"step": 200, "loss": 1.5, "learning_rate": 0.001, "seconds": 9.0},
