@@ -175,7 +175,7 @@ def test_shards_are_decoded_one_ahead_and_none_is_forgotten(clips: Path) -> None
     assert [[s.index for s in decode.process(shard)] for shard in shards] == [[], [0], [1]]
     assert [last.value.index for last in decode.finish_bundle()] == [2]
     with in_process() as pipeline:
-        decoded = pipeline | beam.Create(shards) | beam.ParDo(decode)
+        decoded = pipeline | beam.Create(shards) | beam.ParDo(DecodeAudio(max_seconds=2.0))
         assert_that(
             decoded | beam.Map(lambda s: (s.index, s.seconds)),
             equal_to([(i, [1.0]) for i in range(3)]),
