@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 import posixpath
 import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -30,6 +31,15 @@ from pipelines.rejects import Reject, Rejected
 _CODE = r"[A-Za-z]{2,3}(?:_[A-Za-z]+)?"
 _MOSES = re.compile(rf"^(?P<stem>.*\.(?P<a>{_CODE})-(?P<b>{_CODE}))\.(?P=a)(?P<gz>\.gz)?$")
 _FILES = re.compile(r"\.(zip|tmx|tmx\.gz)$")
+# Damaged; or encrypted, or packed in some other way (RuntimeError).
+_ZIP_FAULTS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    RuntimeError,
+    struct.error,
+    UnicodeDecodeError,
+)
 
 Bitext = Iterator[Pair | Reject]
 
@@ -100,7 +110,7 @@ class OpusCorpus:
         with archive.open_binary(file) as raw:
             try:
                 packed = zipfile.ZipFile(raw)
-            except zipfile.BadZipFile as error:
+            except _ZIP_FAULTS as error:
                 raise Rejected("not-an-archive", f"{file}: {error}") from None
             names = packed.namelist()
             matches = [m for m in map(_MOSES.match, names) if m is not None]
@@ -152,10 +162,11 @@ def _zip_lines(packed: zipfile.ZipFile, stem: str, code: str, file: str) -> Iter
     info = packed.getinfo(f"{stem}.{code}")
     archive.refuse_a_bomb(file, info.compress_size, info.file_size)
     try:
+        if info.header_offset < 0:
+            raise zipfile.BadZipFile("a place before the beginning")
         with packed.open(info) as side:
             yield from numbered(side, f"{file}!{info.filename}")
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-        # Damaged, encrypted, or compressed in some other way.
+    except _ZIP_FAULTS as error:
         raise Rejected("truncated-file", f"{file}!{info.filename}: {error}") from None
 
 

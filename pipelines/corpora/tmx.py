@@ -69,10 +69,11 @@ class _Parser:
             self._fed += len(piece)
             if self._fed - self._parser.CurrentByteIndex > _LONGEST_TAG:
                 self.problem = Rejected("invalid-xml", f"over {_LONGEST_TAG} bytes in one tag")
-        except expat.ExpatError as error:
-            self.problem = Rejected("invalid-xml", str(error))
         except Rejected as rejected:
             self.problem = rejected
+        except (expat.ExpatError, LookupError, ValueError) as error:
+            # The last two: an encoding nobody knows, or that expat can't take from Python.
+            self.problem = Rejected("invalid-xml", str(error))
         units, self._units = self._units, []
         return units
 

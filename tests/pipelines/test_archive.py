@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import random
 import tarfile
 from pathlib import Path
 
@@ -175,3 +176,29 @@ def test_a_reference_comes_back_as_it_went_in(text, reference):
     assert parse(text) == reference
     assert str(reference) == text
     assert archive_of(text) == (reference.file if reference.member else "")
+
+
+def test_whatever_is_damaged_every_member_is_yielded_once(tmp_path):
+    dice = random.Random(2205)
+    files = [(f"train/{n}.wav", bytes([n]) * (300 * n)) for n in range(8)]
+    wanted = [f"{n}.wav" for n in range(8)]
+    for pack in (tar, tar_gz):
+        data = pack(files)
+        for _ in range(150):
+            bad = bytearray(data)
+            for _ in range(dice.choice((1, 1, 3, 40))):
+                bad[dice.randrange(len(bad))] = dice.choice(
+                    (0, 7, 48, 49, 255, dice.randrange(256))
+                )
+            path = written(tmp_path, bytes(bad[: dice.choice((None, dice.randrange(len(bad))))]))
+
+            found = read(path, wanted)
+
+            assert sorted(name for name, _ in found) == wanted
+            assert {content for _, content in found if isinstance(content, str)} <= {
+                "missing-file",
+                "truncated-archive",
+                "not-an-archive",
+                "unsafe-path",
+                "too-long",
+            }

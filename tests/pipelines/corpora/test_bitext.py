@@ -207,6 +207,13 @@ def test_a_memory_that_declares_entities_is_refused(tmp_path, doctype):
     assert opus(tmp_path / "x.tmx") == [("x.tmx", "unsafe-xml", "")]
 
 
+@pytest.mark.parametrize("encoding", ["utfT8", "utf-7", "big5"])
+def test_a_memory_in_an_encoding_nobody_reads_is_refused(tmp_path, encoding):
+    (tmp_path / "x.tmx").write_text(TMX.replace("utf-8", encoding), encoding="utf-8")
+
+    assert opus(tmp_path / "x.tmx")[-1] == ("x.tmx", "invalid-xml", "")
+
+
 def test_a_tag_without_end_does_not_fill_the_memory(tmp_path):
     (tmp_path / "x.tmx").write_text('<tmx a="' + "a" * 5_000_000, encoding="utf-8")
 
