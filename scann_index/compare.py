@@ -124,7 +124,7 @@ def table(compared: Mapping[str, Any]) -> Table:
         result.add_column(escape(name), justify="right")
     for name in names[1:]:
         title = f"{escape(name)} − {escape(names[0])}" if len(names) > 2 else "difference, 95%"
-        result.add_column(title, justify="right")
+        result.add_column(title, justify="right", no_wrap=True)
     for title, codes in by_kind(compared["languages"]).items():
         result.add_row(f"[bold]{title}[/]")
         for code in codes:
@@ -157,7 +157,7 @@ def _cells(entry: Mapping[str, Any]) -> list[str]:
     for found in entry["differences"][1:]:
         low, high = found["interval"]
         sure = "\u00a0" if found["better"] is None else "▼" if found["better"] == 0 else "▲"
-        text = f"{100 * found['difference']:+.1f}  ({100 * low:+.1f} to {100 * high:+.1f}) {sure}"
+        text = f"{100 * found['difference']:+.1f} \\[{100 * low:+.1f}, {100 * high:+.1f}] {sure}"
         cells.append(text if found["better"] is None else f"[bold]{text}[/]")
     return cells
 

@@ -94,7 +94,7 @@ def _lead(compared: Mapping[str, Any], names: Sequence[str]) -> Markup:
                 better.count(None),
             )
         )
-    return Markup(" ").join(sentences)
+    return Markup("<br>").join(sentences)
 
 
 def _mean_title(group: str, entry: Mapping[str, Any]) -> Markup:

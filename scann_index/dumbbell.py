@@ -72,7 +72,7 @@ def _head(names: Sequence[str], reach: float) -> Markup:
     )
     return Markup(
         '<div class="pair-row head"><span></span><div class="scale">{}</div>'
-        '<div class="scale">{}</div><div class="change">{}</div></div>'
+        '<div class="scale ends">{}</div><div class="change">{}</div></div>'
     ).format(scores, differences, f"points from {names[0]}")
 
 

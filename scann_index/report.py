@@ -21,13 +21,15 @@ from scann_index import (
     charts,
     confusions,
     cost,
+    group_bars,
+    index_loss,
     inequality,
     playable,
     provenance,
     sweep_chart,
 )
 from scann_index.charts import percent
-from scann_index.results import GROUPS, approximate
+from scann_index.results import GROUPS
 from scann_index.retrieval import POOL
 from scann_index.score_table import score_table
 
@@ -77,10 +79,12 @@ def render(
         means=_join(_mean_card(report, group) for group in GROUPS),
         bars=charts.recall_bars(report["languages"]),
         unequal=inequality.section(report, inequality.training_hours(data.stats)),
+        groups=group_bars.section(report),
         table=score_table(report),
         gallery=playable.gallery(report["languages"], examples),
         confused=_confused(report, index),
-        index=_NO_INDEX if index is None else sweep_chart.section(index.info),
+        index=index_loss.section(report)
+        + (_NO_INDEX if index is None else sweep_chart.section(index.info)),
         training=provenance.training(run, data),
         data=provenance.corpus(data) + provenance.rejects(data),
         cost=cost.section(stages),
@@ -182,18 +186,36 @@ _TERMS = (
         "(no normalization). Languages written without spaces have no word error rate; only their "
         "character error rate means something.",
     ),
-    (
-        "95% interval",
-        "bootstrap over a language's queries, 2,000 resamples; that of a mean resamples each "
-        "language by itself and takes the set of languages as given.",
-    ),
     ("seen, unseen", "whether speech of the language was in the training split."),
     ("chance", "recall@1 of drawing an answer blindly."),
 )
 
 
+_OLDER_INTERVALS = {
+    "recall": "bootstrap over a language's queries, 2,000 resamples",
+    "mean": "each language resampled by itself; the set of languages is taken as given",
+}
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", " ")
+
+
 def _definitions(report: Mapping[str, Any]) -> Markup:
     terms = [("the pool", f"{POOL} ({report['split']} split)."), *_TERMS]
+    intervals = report.get("intervals", _OLDER_INTERVALS)
+    terms.append(
+        ("95% interval", "; ".join(f"{_plain(n)}: {how}" for n, how in intervals.items()) + ".")
+    )
+    scored = [s for e in report["languages"].values() if (s := e["speech_to_text"])]
+    if any("xsim_error" in scores for scores in scored):
+        terms.append(
+            (
+                "xsim",
+                "the share of queries whose right answer does not come first by ratio margin, "
+                "which divides a cosine by the mean cosine of either side's nearest others.",
+            )
+        )
     translated = [s for e in report["languages"].values() if (s := e["speech_to_english"])]
     if translated:
         signatures = f"{translated[0]['bleu_signature']} and {translated[0]['chrf_signature']}"
@@ -204,28 +226,8 @@ def _definitions(report: Mapping[str, Any]) -> Markup:
                 f"was said: speech translation by retrieval. sacrebleu signatures: {signatures}.",
             )
         )
-    terms.append(("search", _search_note(report)))
     return Markup("<dl>{}</dl>").format(
         _join(Markup("<dt>{}</dt><dd>{}</dd>").format(*term) for term in terms)
-    )
-
-
-def _search_note(report: Mapping[str, Any]) -> str:
-    differing = approximate(report)
-    if not differing:
-        return (
-            "ScaNN; every rank agrees with exact comparison of the same vectors, so the numbers "
-            "are the model's."
-        )
-    parts = [
-        f"{report['languages'][code]['name']} {percent(scores['recall_at_1'])} "
-        f"(exact {percent(scores['exact_search']['recall_at_1'])})"
-        for code in differing
-        if (scores := report["languages"][code]["speech_to_text"]) and scores["exact_search"]
-    ]
-    return (
-        "ScaNN; some ranks differ from exact comparison of the same vectors, which report.json "
-        f"has as exact_search. Speech → text recall@1: {', '.join(parts) or 'the same'}."
     )
 
 

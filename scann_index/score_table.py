@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
@@ -11,7 +11,8 @@ from scann_index.charts import percent
 from scann_index.results import GROUPS, TASKS, by_recall
 
 # A header, the task, the value's name, and whether more is better (None: not shaded).
-_COLUMNS: tuple[tuple[str, str, str, bool | None], ...] = (
+_Column = tuple[str, str, str, bool | None]
+_COLUMNS: tuple[_Column, ...] = (
     ("queries", TASKS[0], "queries", None),
     ("R@1", TASKS[0], "recall_at_1", True),
     ("95% interval", TASKS[0], "recall_at_1_interval", None),
@@ -20,6 +21,7 @@ _COLUMNS: tuple[tuple[str, str, str, bool | None], ...] = (
     ("MRR", TASKS[0], "mean_reciprocal_rank", True),
     ("WER", TASKS[0], "word_error_rate", False),
     ("CER", TASKS[0], "character_error_rate", False),
+    ("xsim", TASKS[0], "xsim_error", False),
     ("R@1", TASKS[1], "recall_at_1", True),
     ("MRR", TASKS[1], "mean_reciprocal_rank", True),
     ("R@1", TASKS[2], "recall_at_1", True),
@@ -34,7 +36,8 @@ def score_table(report: Mapping[str, Any]) -> Markup:
     Args:
         report: what `report.json` holds.
     """
-    spans = {task: sum(column[1] == task for column in _COLUMNS) for task in TASKS}
+    columns = _columns(report)
+    spans = {task: sum(column[1] == task for column in columns) for task in TASKS}
     titles = {
         "speech_to_text": "speech → text",
         "text_to_speech": "text → speech",
@@ -45,16 +48,16 @@ def score_table(report: Mapping[str, Any]) -> Markup:
         for task in TASKS
     )
     second = Markup("").join(
-        Markup('<th scope="col">{}</th>').format(column[0]) for column in _COLUMNS
+        Markup('<th scope="col">{}</th>').format(column[0]) for column in columns
     )
     languages = report["languages"]
     rows = [
-        _score_row(languages[code], languages[code]["name"], "seen" if seen else "unseen")
+        _score_row(columns, languages[code], languages[code]["name"], "seen" if seen else "unseen")
         for seen in (True, False)
         for code in by_recall(languages, seen=seen)
     ]
     means = [
-        _score_row(report["means"][group], f"Mean, {title}", "average")
+        _score_row(columns, report["means"][group], f"Mean, {title}", "average")
         for group, title in GROUPS.items()
         if report["means"][group]["languages"]
     ]
@@ -65,9 +68,22 @@ def score_table(report: Mapping[str, Any]) -> Markup:
     ).format(head, second, Markup("").join(rows), Markup("").join(means))
 
 
-def _score_row(scored: Mapping[str, Any], name: str, kind: str) -> Markup:
+def _columns(report: Mapping[str, Any]) -> list[_Column]:
+    """Those that anything is known of."""
+    everyone = [*report["languages"].values(), *report["means"].values()]
+    return [
+        column
+        for column in _COLUMNS
+        if column[2] != "xsim_error"
+        or any((scored[column[1]] or {}).get(column[2]) is not None for scored in everyone)
+    ]
+
+
+def _score_row(
+    columns: Sequence[_Column], scored: Mapping[str, Any], name: str, kind: str
+) -> Markup:
     cells = []
-    for _, task, value_name, more_is_better in _COLUMNS:
+    for _, task, value_name, more_is_better in columns:
         value = (scored[task] or {}).get(value_name)
         if value is None:
             cells.append(Markup('<td class="none">–</td>'))

@@ -32,7 +32,12 @@ def section(info: Mapping[str, Any]) -> Markup:
         charts = [_chart(shard, trials, target) for shard, trials in tried[:MAX_CHARTS]]
         parts.append(_READING)
         parts.append(Markup('<div class="charts">{}</div>').format(Markup("").join(charts)))
-    parts += [_table(shard, trials) for shard, trials in tried]
+        tables = Markup("").join(_table(shard, trials) for shard, trials in tried)
+        parts.append(
+            Markup("<details><summary>The numbers of {}</summary>{}</details>").format(
+                f"{len(tried):,} shards" if len(tried) > 1 else "the shard", tables
+            )
+        )
     return Markup("").join(parts)
 
 
@@ -174,8 +179,8 @@ def _table(shard: Mapping[str, Any], trials: Sequence[Mapping[str, Any]]) -> Mar
     )
     leaves = f", {shard['leaves']:,} leaves" if shard["leaves"] else ""
     return Markup(
-        "<details><summary>{} <span class=mute>{}, {:,} rows{}</span></summary>"
+        "<h3>{} <small>{}, {:,} rows{}</small></h3>"
         '<div class="scroll" tabindex="0"><table class="plain"><thead><tr><th></th>'
         "<th>leaves searched</th><th>reordered</th><th>recall@10</th><th>of the worse half</th>"
-        "<th>comparisons a query</th></tr></thead><tbody>{}</tbody></table></div></details>"
+        "<th>comparisons a query</th></tr></thead><tbody>{}</tbody></table></div>"
     ).format(name_of(shard), shard["engine"], shard["rows"], leaves, rows)

@@ -14,7 +14,16 @@ import pytest
 import soundfile
 
 from pipelines import storage
-from scann_index import confusions, cost, playable, provenance, redraw
+from pipelines.output_dir import OutputDir
+from scann_index import (
+    confusions,
+    cost,
+    group_bars,
+    index_loss,
+    playable,
+    provenance,
+    redraw,
+)
 from scann_index.bundle import Bundle
 from scann_index.evaluate import EvaluateOptions, evaluate
 from scann_index.report import render
@@ -351,3 +360,80 @@ def test_cost_is_told_for_each_stage_and_what_was_not_recorded_is_a_dash():
 )
 def test_durations_are_told_as_a_person_would(seconds, told):
     assert cost.duration(seconds) == told
+
+
+def groups(**changed: Any) -> dict[str, Any]:
+    group = {"languages": ["it"], "queries": 20, "recall_at_1": 0.5}
+    one = {**group, "recall_at_1_interval": [0.4, 0.6], "comparable": True}
+    speaker = {"count": 30, "least_queries": 10, "counted": 20, "lowest": 0.1, "tenth": 0.2}
+    speaker |= {"median": 0.5, "ninetieth": 0.8, "highest": 0.9}
+    found = {"script": {"Latn": one}, "corpus": {}, "gender": {"unknown": one}, "speaker": speaker}
+    return {"groups": {**found, **changed}}
+
+
+def test_groups_are_drawn_where_there_are_two_to_compare():
+    alone = group_bars.section(groups())
+    assert "Script" not in alone
+    assert "Gender" not in alone
+    assert "Speakers with 10 queries or more: 20 of 30." in alone
+    assert '<rect class="narrow" x="20.0%" y="5" width="60.0%"' in alone
+    one = groups()["groups"]["script"]["Latn"]
+    female, male = one | {"recall_at_1": 0.7}, one | {"recall_at_1": 0.3}
+    both = group_bars.section(groups(gender={"male": male, "female": female, "unknown": one}))
+    names = re.findall(r"<span>(\w+)</span>", both)
+    assert names == ["female", "unknown", "male"]
+    assert "Means over the 1 languages that have all of them." in both
+    assert group_bars.section({}) == '<div class="groups"></div>'
+
+
+def test_markup_in_the_names_of_groups_stays_text():
+    one = groups()["groups"]["script"]["Latn"] | {"languages": [HOSTILE]}
+    page = Page(group_bars.section(groups(corpus={HOSTILE: one, f"{HOSTILE}2": one})))
+    assert page.count("script") == page.count("img") == 0
+    assert page.open == []
+    assert sum(part.count(HOSTILE) for part in page.texts) == 2
+
+
+def differing(own: float, exact: float, **more: Any) -> dict[str, Any]:
+    entry = language(own)
+    entry["speech_to_text"] |= {"exact_search": {"recall_at_1": exact}, **more}
+    return entry
+
+
+def test_what_the_index_loses_is_told_by_language_in_reports_old_and_new():
+    means = {group: {"speech_to_text": None} for group in ("seen", "unseen", "unseen_seen_script")}
+    same = {"languages": {"it": language(0.5)}, "means": means}
+    assert "every rank agrees" in index_loss.section(same)
+    new = {"it": differing(0.5, 0.5, index_differs=False), "pt": differing(0.5, 0.6)}
+    new["pt"]["speech_to_text"]["index_differs"] = True
+    new["pt"]["name"] = HOSTILE
+    for languages in (new, {"it": language(0.5), "pt": differing(0.5, 0.6) | {"name": HOSTILE}}):
+        page = Page(index_loss.section({"languages": languages, "means": means}))
+        text = " ".join(" ".join(page.texts).split())
+        assert "In 1 of 2 languages some ranks of speech → text differ" in text
+        assert f"{HOSTILE} pt 50.0 60.0 -10.00" in text
+        assert page.count("script") == 0
+
+
+def test_a_page_of_an_older_evaluation_has_neither_groups_nor_xsim_and_its_own_intervals(folder):
+    report = storage.read_json(f"{folder}/evaluation/report.json")
+    new = report_page(folder, report)
+    assert "xsim" in new
+    assert "Wilson" in new
+    for key in ("groups", "intervals"):
+        del report[key]
+    for entry in (*report["languages"].values(), *report["means"].values()):
+        for task in ("speech_to_text", "text_to_speech", "speech_to_english"):
+            for key in ("xsim_error", "index_differs"):
+                (entry[task] or {}).pop(key, None)
+            if entry[task]:
+                entry[task]["exact_search"] = None
+    old = report_page(folder, report)
+    assert "xsim" not in old
+    assert "2,000 resamples" in old
+    assert Page(old).open == []
+
+
+def report_page(folder: str, report: dict[str, Any]) -> str:
+    data = OutputDir.open(f"{folder}/data", kind="pairs")
+    return render(report, examples={}, data=data, run=None, stages={})
