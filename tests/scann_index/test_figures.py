@@ -12,8 +12,8 @@ from PIL import Image
 
 from scann_index import figures, paper_charts
 from scann_index.charts import Line
-from scann_index.evaluate import EvaluateOptions, evaluate
 from tests.scann_index import three_languages
+from tests.scann_index.test_compare import HALF, MORE, make_evaluation
 from tests.scann_index.test_report import language
 
 ALL = ("recall-by-language", "recall-by-hours", "training")
@@ -23,11 +23,13 @@ SMALLEST = 5.9
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An evaluation beside the data and the run that it was made from."""
     folder = str(tmp_path_factory.mktemp("figures"))
-    index, data, run = three_languages.make_all(folder)
-    evaluate(
-        EvaluateOptions(index=index, data=data.path, run=run.path, output=f"{folder}/evaluation")
-    )
+    data = three_languages.make_data(f"{folder}/data")
+    run = three_languages.make_run(f"{folder}/run", data)
+    ranks = {"en": MORE, "it": HALF, "zh": HALF}
+    inputs = {"data": data.digest, "run": run.digest, "index": "elsewhere"}
+    make_evaluation(f"{folder}/evaluation", ranks, seen=["en"], inputs=inputs)
     return folder
 
 
