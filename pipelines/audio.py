@@ -7,17 +7,15 @@ first checks that the file is whole, and what was decoded is compared with what 
 
 from __future__ import annotations
 
-import errno
 import io
-import os
-import stat
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import soundfile
 import soxr
 
-from pipelines import archive, audio_reference, containers, storage
+from pipelines import archive, audio_reference, containers
+from pipelines.audio_source import Recordings, speak
 from pipelines.rejects import Rejected
 
 SAMPLE_RATE = 16_000
@@ -33,18 +31,6 @@ _BLOCK_SAMPLES = 2**20
 # libsndfile has 2**63 - 1 for a FLAC that doesn't know its length.
 _UNKNOWN_FRAMES = 2**62
 _ESPEAK = "espeak:"
-# What is wrong with this one file; any other error is the machine's, and worth another try.
-_FAULTS_OF_THE_FILE = frozenset(
-    {
-        errno.ENOENT,
-        errno.ENOTDIR,
-        errno.EISDIR,
-        errno.EACCES,
-        errno.EPERM,
-        errno.ENAMETOOLONG,
-        errno.ELOOP,
-    }
-)
 
 
 def load_audio(
@@ -110,8 +96,8 @@ def load_audio_batch(
         OSError: as in `load_audio`.
     """
     claims = claimed_seconds if claimed_seconds is not None else [None] * len(references)
-    voices = iter(_speak([r for r in references if r.startswith(_ESPEAK)]))
-    recordings = _Recordings(max_seconds)
+    voices = iter(speak([r for r in references if r.startswith(_ESPEAK)]))
+    recordings = Recordings(most_bytes(max_seconds))
     results: list[np.ndarray | Rejected] = []
     for reference, claim in zip(references, claims, strict=True):
         try:
@@ -192,22 +178,6 @@ def decode_content(
     except Rejected as rejected:
         # A new one: through its traceback the one caught holds the whole file.
         return Rejected(rejected.reason, rejected.detail)
-
-
-class _Recordings:
-    """Files by name, the last one kept: the parts of a recording mostly follow each other."""
-
-    def __init__(self, max_seconds: float) -> None:
-        self._max_seconds = max_seconds
-        self._name = ""
-        self._data = b""
-
-    def read(self, name: str) -> bytes:
-        if name != self._name or not name:
-            self._name = ""
-            self._data = _read(name, self._max_seconds)
-            self._name = name
-        return self._data
 
 
 def decode_audio(
@@ -352,74 +322,3 @@ def _finish(sound: np.ndarray, rate: int, min_seconds: float, max_seconds: float
         sound = soxr.resample(sound, rate, SAMPLE_RATE)
     # The resampling filter overshoots by a few percent.
     return np.clip(sound, -1.0, 1.0)
-
-
-def _speak(uris: Sequence[str]) -> list[tuple[np.ndarray, int] | Rejected]:
-    """The sound of each `espeak:` URI, float32 `[samples]`, and its rate in Hz."""
-    if not uris:
-        return []
-    from pipelines import synthesis
-
-    speeches: list[synthesis.Speech | Rejected] = []
-    for uri in uris:
-        try:
-            speeches.append(synthesis.parse_espeak_uri(uri))
-        except Rejected as rejected:
-            speeches.append(rejected)
-    right = [speech for speech in speeches if not isinstance(speech, Rejected)]
-    spoken = iter(synthesis.shared_synthesizer().speak(right))
-    results: list[tuple[np.ndarray, int] | Rejected] = []
-    for speech in speeches:
-        samples = speech if isinstance(speech, Rejected) else next(spoken)
-        if not isinstance(samples, Rejected):
-            results.append((samples.astype(np.float32) / 32768, synthesis.SAMPLE_RATE))
-        else:
-            results.append(samples)
-    return results
-
-
-def _read(reference: str, max_seconds: float) -> bytes:
-    if "\0" in reference:
-        raise Rejected("unsafe-path", "holds a NUL byte")
-    if not reference:
-        raise Rejected("missing-file", "the path is empty")
-    most = most_bytes(max_seconds)
-    read = _read_remote if storage.is_remote(reference) else _read_local
-    data = read(reference, most + 1)
-    if len(data) > most:
-        raise Rejected("too-long", f"over {most} bytes, the most that is read")
-    return data
-
-
-def _read_local(path: str, most: int) -> bytes:
-    try:
-        # Opening a named pipe would wait for its writer.
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise Rejected("missing-file", "is a folder or a device, not a file")
-        with open(path, "rb") as file:
-            return file.read(most)
-    except OSError as error:
-        if error.errno not in _FAULTS_OF_THE_FILE:
-            raise
-        raise Rejected("missing-file", error.strerror or str(error)) from None
-    except UnicodeEncodeError:
-        raise Rejected("unsafe-path", "can't be encoded as a path") from None
-
-
-def _read_remote(url: str, most: int) -> bytes:
-    from pipelines import quiet  # noqa: F401  (before Beam)
-
-    from apache_beam.io.filesystems import FileSystems  # isort: skip
-
-    try:
-        FileSystems.get_filesystem(url)
-    except ValueError as error:
-        raise Rejected("missing-file", str(error)) from None
-    try:
-        with FileSystems.open(url, compression_type="uncompressed") as file:
-            return bytes(file.read(most))
-    except Exception:
-        # Beam has no one error for "not there"; whatever else it is may pass.
-        if not FileSystems.exists(url):
-            raise Rejected("missing-file", "no such object") from None
-        raise

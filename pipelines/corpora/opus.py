@@ -19,12 +19,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from pipelines import archive, storage
+from pipelines import storage
 from pipelines.corpora.bitext import bitext_pair
 from pipelines.corpora.language_code import language_code
 from pipelines.corpora.table import decoded
 from pipelines.corpora.text_file import Line, numbered, opened
 from pipelines.corpora.tmx import Unit, read_units
+from pipelines.packed_file import open_binary, refuse_a_bomb
 from pipelines.pairs import Pair
 from pipelines.rejects import Reject, Rejected
 
@@ -107,7 +108,7 @@ class OpusCorpus:
             yield from _aligned(match, match[0], sides)
 
     def _zipped(self, file: str) -> Bitext:
-        with archive.open_binary(file) as raw:
+        with open_binary(file) as raw:
             try:
                 packed = zipfile.ZipFile(raw)
             except _ZIP_FAULTS as error:
@@ -160,7 +161,7 @@ def _aligned(match: re.Match[str], file: str, sides: Sequence[Iterator[Line]]) -
 
 def _zip_lines(packed: zipfile.ZipFile, stem: str, code: str, file: str) -> Iterator[Line]:
     info = packed.getinfo(f"{stem}.{code}")
-    archive.refuse_a_bomb(file, info.compress_size, info.file_size)
+    refuse_a_bomb(file, info.compress_size, info.file_size)
     try:
         if info.header_offset < 0:
             raise zipfile.BadZipFile("a place before the beginning")

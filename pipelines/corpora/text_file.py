@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from pipelines import archive
+from pipelines.packed_file import Counted, open_binary, refuse_a_bomb
 from pipelines.rejects import Rejected
 
 LONGEST_LINE = 2**20
@@ -65,9 +66,9 @@ def opened(path: str, member: str = "") -> Iterator[Any]:
         with archive.open_member(path, member) as file:
             yield file
         return
-    with archive.open_binary(path) as file:
+    with open_binary(path) as file:
         packed = file.read(2) == b"\x1f\x8b"
-    with archive.open_binary(path) as raw:
+    with open_binary(path) as raw:
         yield io.BufferedReader(_Unpacked(raw, path)) if packed else raw
 
 
@@ -76,7 +77,7 @@ class _Unpacked(io.RawIOBase):
 
     def __init__(self, raw: Any, path: str) -> None:
         super().__init__()
-        self._raw = archive.Counted(raw)
+        self._raw = Counted(raw)
         self._file = self._raw.unpacked()
         self._path = path
 
@@ -92,5 +93,5 @@ class _Unpacked(io.RawIOBase):
                 "truncated-file", f"can't be decompressed any further: {error}"
             ) from None
         buffer[: len(data)] = data
-        archive.refuse_a_bomb(self._path, self._raw.count, self._file.tell())
+        refuse_a_bomb(self._path, self._raw.count, self._file.tell())
         return len(data)

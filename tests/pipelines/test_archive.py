@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import archive
+from pipelines import packed_file
 from pipelines.archive import members
 from pipelines.audio_reference import AudioReference, archive_of, parse
 from pipelines.rejects import Rejected
@@ -156,7 +156,7 @@ def test_what_is_no_archive_is_one_reject_a_member(tmp_path, data, reason):
 
 
 def test_a_bomb_is_refused_before_it_is_through(tmp_path, monkeypatch):
-    monkeypatch.setattr(archive, "FREE_BYTES", 2**20)
+    monkeypatch.setattr(packed_file, "FREE_BYTES", 2**20)
     bomb = tar_gz([("zeros", bytes(5 * 2**20)), ("a.wav", A)])
 
     assert read(written(tmp_path, bomb), ["a.wav"]) == [("a.wav", "unsafe-archive")]

@@ -168,20 +168,6 @@ def test_what_cannot_be_decoded_is_rejected_and_the_rest_unharmed(clips: Path) -
         assert_that(rows_left, equal_to([shard.rows]), "rows")
 
 
-def test_shards_are_decoded_one_ahead_and_none_is_forgotten(clips: Path) -> None:
-    shards = [Shard(i, [utterance(f"u{i}", audio=f"{clips}/one.wav")]) for i in range(3)]
-    decode = DecodeAudio(max_seconds=2.0)
-    decode.start_bundle()
-    assert [[s.index for s in decode.process(shard)] for shard in shards] == [[], [0], [1]]
-    assert [last.value.index for last in decode.finish_bundle()] == [2]
-    with in_process() as pipeline:
-        decoded = pipeline | beam.Create(shards) | beam.ParDo(DecodeAudio(max_seconds=2.0))
-        assert_that(
-            decoded | beam.Map(lambda s: (s.index, s.seconds)),
-            equal_to([(i, [1.0]) for i in range(3)]),
-        )
-
-
 def test_a_shard_without_speech_passes_through_every_step(tmp_path: Path) -> None:
     codebook(39).save(f"{tmp_path}/codebook")
     shard = Shard(1, [], [bitext("b")], [READ_REJECT])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import archive
+from pipelines import packed_file
 from pipelines.corpora.language_code import language_code
 from pipelines.corpora.manifest import sentence_key
 from pipelines.corpora.opus import OpusCorpus
@@ -88,7 +88,7 @@ def test_bad_lines_are_rejects_and_so_is_the_end_of_a_cut_file(tmp_path):
 
 
 def test_a_gzip_bomb_ends_the_file(tmp_path, monkeypatch):
-    monkeypatch.setattr(archive, "FREE_BYTES", 2**20)
+    monkeypatch.setattr(packed_file, "FREE_BYTES", 2**20)
     path = wikimatrix(tmp_path, "1.1\ta\tb\n" + "\0" * 2**23)
 
     assert [
@@ -151,7 +151,7 @@ def test_a_damaged_zip_is_a_reject(tmp_path):
 
 
 def test_a_zip_that_claims_to_hold_a_bomb_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(archive, "FREE_BYTES", 2**16)
+    monkeypatch.setattr(packed_file, "FREE_BYTES", 2**16)
     path = tmp_path / "x.zip"
     path.write_bytes(moses_zip("a" * 2**20, "b"))
 
