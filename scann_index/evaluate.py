@@ -144,7 +144,7 @@ class Inputs:
     @property
     def language_groups(self) -> dict[str, str]:
         """The name of each language's group, where the corpus groups its languages."""
-        return dict(self.data.info.get("corpus", {}).get("language_groups", {}))
+        return dict(self.data.info.get("corpus", {}).get("groups", {}))
 
     @property
     def stages(self) -> dict[str, dict[str, Any]]:
@@ -250,6 +250,7 @@ def _publish(
         data=inputs.data,
         run=inputs.run,
         stages={**inputs.stages, "evaluate": stats},
+        index=inputs.bundle,
     )
     storage.write_json(out.file("report.json"), report)
     storage.write_bytes(out.file("report.html"), page.encode("utf-8"))

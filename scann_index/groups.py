@@ -52,8 +52,8 @@ def by_speaker(speakers: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
     Returns:
         `count`, `queries` and `unknown`; over the `counted` speakers with at least `least_queries`
-        the quantiles of recall@1 `lowest`, `tenth`, `median`, `ninetieth` and `highest`, None
-        without any; `speakers`, those shown.
+        the quantiles of recall@1 `lowest`, `tenth`, `median`, `ninetieth` and `highest`, and
+        `deviation`, as `speaker_spread` gives them; `speakers`, those shown.
     """
     known = {name: group for name, group in speakers.items() if name != UNKNOWN}
     unknown = speakers.get(UNKNOWN, {"queries": 0})["queries"]
@@ -67,17 +67,61 @@ def by_speaker(speakers: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def speaker_spread(speakers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """The quantiles of `by_speaker`."""
+    """How far the speakers of a language lie apart.
+
+    Args:
+        speakers: of one language, without `UNKNOWN`.
+
+    Returns:
+        As in `by_speaker`. Few queries spread the quantiles by luck alone; `deviation` is the
+        standard deviation between speakers without that part: the root of the variance of their
+        recall@1 less its mean sampling variance, at least 0; None with fewer than two speakers.
+    """
     everyone = list(speakers)
-    counted = [s["recall_at_1"] for s in everyone if s["queries"] >= LEAST_QUERIES]
+    counted = [s for s in everyone if s["queries"] >= LEAST_QUERIES]
+    shares = np.array([s["recall_at_1"] for s in counted])
     names = ("lowest", "tenth", "median", "ninetieth", "highest")
-    ends = np.quantile(counted, [0, 0.1, 0.5, 0.9, 1]) if counted else [None] * len(names)
-    values = [None if end is None else float(end) for end in ends]
+    ends = np.quantile(shares, [0, 0.1, 0.5, 0.9, 1]) if counted else [None] * len(names)
+    deviation = None
+    if len(counted) > 1:
+        queries = np.array([s["queries"] for s in counted])
+        luck = float(np.mean(shares * (1 - shares) / (queries - 1)))
+        deviation = max(0.0, float(shares.var(ddof=1)) - luck) ** 0.5
     return {
         "count": len(everyone),
         "least_queries": LEAST_QUERIES,
         "counted": len(counted),
-        **dict(zip(names, values, strict=True)),
+        **{
+            name: None if end is None else float(end) for name, end in zip(names, ends, strict=True)
+        },
+        "deviation": deviation,
+    }
+
+
+def all_speakers(speakers: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, Any]:
+    """How far speakers lie apart, over all languages.
+
+    Args:
+        speakers: of each language, `by_label` by speaker.
+
+    Returns:
+        As `by_speaker` without `speakers`; the quantiles are of all speakers, whose languages
+        differ too, but `deviation` is that of speakers of the same language: the root of the mean
+        of its square over so many `languages`, None where none has two speakers to compare.
+    """
+    known = [
+        [group for name, group in groups.items() if name != UNKNOWN] for groups in speakers.values()
+    ]
+    own = [speaker_spread(groups)["deviation"] for groups in known]
+    squares = [deviation**2 for deviation in own if deviation is not None]
+    everyone = [group for groups in known for group in groups]
+    unknown = [groups[UNKNOWN]["queries"] for groups in speakers.values() if UNKNOWN in groups]
+    return {
+        **speaker_spread(everyone),
+        "queries": sum(group["queries"] for group in everyone),
+        "unknown": sum(unknown),
+        "languages": len(squares),
+        "deviation": float(np.mean(squares)) ** 0.5 if squares else None,
     }
 
 
@@ -102,19 +146,10 @@ def all_groups(
             for name, codes in sorted(members.items())
         }
     genders = {code: entry["groups"]["gender"] for code, entry in scored.items()}
-    known = [
-        group for groups in speakers.values() for name, group in groups.items() if name != UNKNOWN
-    ]
     return {
         **grouped,
         "gender": by_gender(genders),
-        "speaker": {
-            **speaker_spread(known),
-            "queries": sum(group["queries"] for group in known),
-            "unknown": sum(
-                groups[UNKNOWN]["queries"] for groups in speakers.values() if UNKNOWN in groups
-            ),
-        },
+        "speaker": all_speakers(speakers),
     }
 
 

@@ -210,7 +210,8 @@ def _signatures(report: Mapping[str, Any]) -> str:
     translated = [s for entry in report["languages"].values() if (s := entry["speech_to_english"])]
     if not translated:
         return ""
-    return f"\nsacrebleu BLEU {translated[0]['bleu_signature']}"
+    bleu, chrf = translated[0]["bleu_signature"], translated[0]["chrf_signature"]
+    return f"\nsacrebleu: BLEU {bleu}\n           chrF {chrf}"
 
 
 def further_lines(report: Mapping[str, Any]) -> list[str]:
@@ -230,11 +231,11 @@ def further_lines(report: Mapping[str, Any]) -> list[str]:
         )
         lines.append(f"R@1 by gender: {_shares(genders)}{how if len(known) > 1 else ''}")
     speaker = found["speaker"]
-    if speaker["counted"] > 1:
+    if speaker["deviation"] is not None:
         lines.append(
-            f"R@1 by speaker: a tenth below {100 * speaker['tenth']:.1f}, half below "
-            f"{100 * speaker['median']:.1f}, a tenth above {100 * speaker['ninetieth']:.1f} "
-            f"({speaker['counted']:,} speakers with {speaker['least_queries']} queries or more)"
+            f"R@1 by speaker: within a language they differ by {100 * speaker['deviation']:.1f} "
+            f"(standard deviation, luck taken out; {speaker['counted']:,} speakers with "
+            f"{speaker['least_queries']} queries or more)"
         )
     return lines
 
@@ -244,15 +245,15 @@ def _xsim_lines(report: Mapping[str, Any]) -> list[str]:
     parts = []
     for task, title in (("speech_to_text", "speech→text"), ("speech_to_english", "speech→English")):
         means = {name: report["means"][group][task] for group, name in GROUPS.items()}
-        each = [f"{name} {100 * mean['xsim_error']:.1f}" for name, mean in means.items() if mean]
+        each = [f"{100 * mean['xsim_error']:.1f} {name}" for name, mean in means.items() if mean]
         if each:
-            parts.append(f"{title}: {', '.join(each)}")
-    return [f"xsim error (ratio margin, k = 4), {'; '.join(parts)}"] if parts else []
+            parts.append(f"{title} {' · '.join(each)}")
+    return [f"xsim error (ratio margin, k = 4): {'; '.join(parts)}"] if parts else []
 
 
 def _shares(found: Mapping[str, Mapping[str, Any]]) -> str:
     best_first = sorted(found.items(), key=lambda group: -group[1]["recall_at_1"])
-    return ", ".join(
+    return " · ".join(
         f"{name} {100 * group['recall_at_1']:.1f} {_cell({'': group}, '', 'recall_at_1_interval')}"
         for name, group in best_first
     )

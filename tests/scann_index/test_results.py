@@ -122,6 +122,26 @@ def test_speakers_with_few_queries_are_counted_but_not_compared():
     assert (found["lowest"], found["median"], found["highest"]) == (0.0, 0.5, 1.0)
     assert "unknown" not in found["speakers"]
     assert groups.by_speaker({})["median"] is None
+    assert groups.by_speaker({})["deviation"] is None
+
+
+def test_the_deviation_between_speakers_is_without_what_few_queries_do_by_luck():
+    rng = np.random.default_rng(0)
+
+    def spread(deviation: float, queries: int) -> float:
+        truths = np.clip(rng.normal(0.6, deviation, 300), 0, 1)
+        shares = rng.binomial(queries, truths) / queries
+        return groups.speaker_spread([group(share, queries) for share in shares])["deviation"]
+
+    # By luck alone the recall@1 of ten queries has a deviation of .155.
+    assert spread(0.0, 10) < 0.06
+    assert spread(0.1, 10) == pytest.approx(0.1, abs=0.03)
+    assert spread(0.1, 200) == pytest.approx(0.1, abs=0.02)
+    by_language = {"en": {"a": group(0.4), "b": group(0.4)}, "it": {"c": group(0.9)}}
+    found = groups.all_speakers(by_language)
+    # The languages differ, the speakers of each do not.
+    assert (found["count"], found["languages"], found["deviation"]) == (3, 1, 0.0)
+    assert (found["median"], found["highest"]) == (0.4, 0.9)
 
 
 def test_xsim_prefers_the_pair_that_stands_out_over_a_row_near_to_everything():

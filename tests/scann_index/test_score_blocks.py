@@ -179,6 +179,7 @@ def test_groups_of_speakers_and_genders_are_those_of_the_queries(folder, report)
     assert report["groups"]["gender"]["female"]["languages"] == ["en", "it"]
     assert report["groups"]["gender"]["female"]["comparable"]
     assert report["groups"]["speaker"]["counted"] == 4
+    assert report["groups"]["speaker"]["languages"] == 2
     assert set(report["groups"]["family"]) == {"Germanic", "Romance"}
     assert report["groups"]["corpus"] == {}
 
