@@ -8,7 +8,6 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -25,8 +24,6 @@ from pipelines.utterance import SPLITS
 
 import apache_beam as beam  # isort: skip
 from apache_beam.ml.inference.base import ModelHandler, RunInference  # isort: skip
-from apache_beam.transforms.window import GlobalWindow  # isort: skip
-from apache_beam.utils.windowed_value import WindowedValue  # isort: skip
 
 SAMPLE_RATE = 16_000
 
@@ -83,9 +80,6 @@ class GroupIntoShards(beam.PTransform):
 class DecodeAudio(beam.DoFn):
     """A shard's audio references to waveforms, 16 kHz mono; what can't be decoded is a reject.
 
-    Works a shard ahead in a thread of its own: while one waits for files, or is spoken, the one
-    before it goes on to the encoder.
-
     Args:
         max_seconds: longer recordings are rejected.
         folder: the output directory, where the shards of an archive that are finished are left out.
@@ -95,29 +89,14 @@ class DecodeAudio(beam.DoFn):
         self.max_seconds = max_seconds
         self.folder = folder
 
-    def start_bundle(self) -> None:
-        """Nothing has been decoded yet."""
-        self.ahead: Future[Shard] | None = None
-        self.thread = ThreadPoolExecutor(1, "decode")
-
     def process(self, shard: Shard) -> Iterator[Shard]:
-        """Yields the shard before this, or one after another of an archive; all of them new."""
-        before, self.ahead = self.ahead, None
+        """Yields a new shard, or one after another from an archive; never changes its input."""
         if shard.archive:
             from pipelines.archive_shards import decoded_shards
 
             yield from decoded_shards(shard, self.max_seconds, self._is_finished)
         else:
-            self.ahead = self.thread.submit(self._decoded, shard)
-        if before:
-            yield before.result()
-
-    def finish_bundle(self) -> Iterator[WindowedValue]:
-        """Yields the last shard."""
-        if self.ahead:
-            window = GlobalWindow()
-            yield WindowedValue(self.ahead.result(), window.max_timestamp(), [window])
-        self.thread.shutdown()
+            yield self._decoded(shard)
 
     def _is_finished(self, shard: Shard) -> bool:
         return bool(self.folder) and storage.exists(finished_path(self.folder, shard.name))
