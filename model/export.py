@@ -157,6 +157,8 @@ def write_saved_model(encoder: DualEncoder, folder: str) -> list[str]:
     module = tf.Module()
     # Variables are found by attribute: what the functions use must hang on the module.
     module.encoder = encoder
+    # A preset's tokenizer keeps its vocabulary in tables outside of any layer.
+    module.tokenizer = getattr(encoder.vocabulary.tokenizer, "resources", None)
 
     def encode_text(texts: Any, languages: Any) -> dict[str, Any]:
         texts = _same_count(texts, languages)
