@@ -39,10 +39,13 @@ def decoded_shards(
         contents.append((utterance, content))
         size += len(content) if isinstance(content, bytes) else 0
         if len(contents) >= MOST_ROWS or size >= MOST_BYTES:
-            if not is_finished(shard):
-                yield _decoded(shard, contents, max_seconds)
+            decoded = None if is_finished(shard) else _decoded(shard, contents, max_seconds)
             contents, size = [], 0
             shard = Shard(shard.index + 1, archive=whole.archive)
+            if decoded is not None:
+                yield decoded
+                # Or it would stay until the next one is read.
+                del decoded
     if (contents or shard.rejects) and not is_finished(shard):
         yield _decoded(shard, contents, max_seconds)
 
