@@ -227,7 +227,11 @@ def test_a_dry_run_tells_the_rows_and_writes_nothing(
         (["--output=OUT", "--max-rejects=5"], 2, "--max-rejects is a share between 0 and 1"),
         (["--output=OUT", "--codebook-size=40000"], 2, "--codebook-size can't pass 32767"),
         (["--shards=3"], 2, "missing --output"),
-        (["--output=OUT", "--corpus=dmeo"], 1, "--corpus 'dmeo': give demo, fleurs, covost, wikimatrix"),
+        (
+            ["--output=OUT", "--corpus=dmeo"],
+            1,
+            "--corpus 'dmeo': give demo, fleurs, covost, wikimatrix",
+        ),
         (["--output=OUT", "--corpus=OUT/none.tsv"], 1, "none.tsv"),
         (["--output=OUT/file", *DEMO], 1, "file"),
     ],
