@@ -50,7 +50,7 @@ class ManifestCorpus:
 
     Args:
         path: the manifest, local or a URL of a filesystem Beam knows, ending in `.jsonl`, `.csv`
-            or `.tsv`.
+            or `.tsv`, and in `.gz` if it is gzipped.
         audio_root: the folder where relative audio paths start; the manifest's own if None.
 
     Attributes:
@@ -61,7 +61,7 @@ class ManifestCorpus:
         self.path = path
         folder = audio_root if audio_root is not None else path.rpartition("/")[0]
         self.audio_root = folder if storage.is_remote(folder) else os.path.abspath(folder)
-        self.name = os.path.splitext(posixpath.basename(path))[0]
+        self.name = os.path.splitext(posixpath.basename(path).removesuffix(".gz"))[0]
 
     def rows(self) -> Iterator[Utterance | Reject]:
         """Every row in order, as an utterance or as a reject of the stage `read`.

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import pickle
@@ -98,6 +99,21 @@ def test_a_gender_is_female_male_or_what_the_corpus_says(tmp_path, said, gender)
 
 def _fields(utterance: Utterance) -> dict[str, object]:
     return {name: getattr(utterance, name) for name in Utterance.__slots__}
+
+
+def test_a_manifest_may_be_gzipped_and_name_files_in_archives(tmp_path):
+    path = tmp_path / "m.csv.gz"
+    text = "audio,language,transcript\ntar:/x/clips.tar.gz!a.wav,en,Hello!\n"
+    path.write_bytes(gzip.compress(text.encode()))
+    corpus = ManifestCorpus(str(path))
+
+    (utterance,) = corpus.rows()
+
+    assert corpus.name == "m"
+    assert (utterance.id, utterance.audio) == ("m.csv.gz:2", "tar:/x/clips.tar.gz!a.wav")
+    path.write_bytes(path.read_bytes()[:-12])
+    with pytest.raises(TableError, match=r"m.csv.gz: can't be decompressed any further"):
+        list(corpus.rows())
 
 
 def test_columns_left_out_have_defaults(tmp_path):
