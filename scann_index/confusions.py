@@ -1,15 +1,13 @@
-"""Which sentences are taken for which others: the misses that recur, and what they sound like."""
+"""Which sentences are taken for which others: the misses that recur."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from markupsafe import Markup
 
-from scann_index.playable import player, sentence, text_with_english
 from scann_index.retrieval import Candidates
 
 if TYPE_CHECKING:
@@ -18,6 +16,8 @@ if TYPE_CHECKING:
 MAX_PAIRS = 9
 MAX_QUERIES = 2000
 """Of one language; of more, those with the lowest hash of their id."""
+MAX_TEXTS = 200_000
+"""A language with more is left out: it would take long, and memory for all their vectors."""
 _SCORES_AT_ONCE = 2**24
 
 
@@ -39,7 +39,6 @@ def find(
         two exchanged), and `example`, the recording with the widest margin, as `_example` gives it.
     """
     misses: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    english = _meanings(bundle, split)
     for language in languages:
         for miss in _misses(bundle, language, split):
             misses.setdefault((miss["said"], miss["found"]), []).append(miss)
@@ -54,7 +53,7 @@ def find(
                 "recordings": len(own),
                 "the_other_way": sorted({m["language"] for m in misses.get((found, said), [])}),
                 "margin": widest["margin"],
-                "example": _example(widest, english),
+                "example": widest,
             }
         )
     pairs.sort(
@@ -63,54 +62,81 @@ def find(
     kept: dict[frozenset[str], dict[str, Any]] = {}
     for pair in pairs:
         kept.setdefault(frozenset((pair["said"], pair["found"])), pair)
-    return list(kept.values())[:count]
+    shown = list(kept.values())[:count]
+    english = _meanings(bundle, split, {name for pair in shown for name in _both(pair)})
+    for pair in shown:
+        recording = _recording(bundle, pair["example"]["language"], split, pair["found"])
+        pair["example"] = _example(pair["example"], recording, english)
+    return shown
+
+
+def _both(pair: Mapping[str, Any]) -> tuple[str, str]:
+    return pair["said"], pair["found"]
 
 
 def _misses(bundle: Bundle, language: str, split: str) -> Iterator[dict[str, Any]]:
     """The recordings of a language that find a text of another sentence first."""
     speech = Candidates(bundle.shards(modality="speech", language=language), split)
     text = Candidates(bundle.shards(modality="text", language=language), split)
-    sentences = np.array(text.sentences, object)
-    recordings: dict[str, Row] = {}
-    for row in speech.rows:
-        recordings.setdefault(row.sentence_id, row)
-    places = [i for i, row in enumerate(speech.rows) if row.sentence_id in set(text.sentences)]
-    places = sorted(places, key=lambda i: hashlib.sha256(speech.rows[i].id.encode()).digest())
-    places = places[:MAX_QUERIES]
-    at_once = max(1, _SCORES_AT_ONCE // max(1, len(sentences)))
+    if not len(text) or len(text) > MAX_TEXTS:
+        return
+    sentences = text.sentence_numbers
+    asked = text.numbers(speech.sentences)
+    ids = speech.column("id")
+    order = sorted(np.flatnonzero(asked >= 0).tolist(), key=lambda i: _hash(ids[i]))
+    places = np.array(order[:MAX_QUERIES], np.int64)
+    pool = text.vectors
+    at_once = max(1, _SCORES_AT_ONCE // len(text))
     for first in range(0, len(places), at_once):
         chosen = places[first : first + at_once]
-        scores = text.compare(speech.vectors[chosen])
-        for place, own in zip(chosen, scores, strict=True):
-            query = speech.rows[place]
-            best = int(own.argmax())
-            right = np.flatnonzero(sentences == query.sentence_id)
-            nearest = int(right[own[right].argmax()])
-            if sentences[best] == query.sentence_id or not own[best] > own[nearest]:
-                continue
-            hit = text.rows[best]
+        scores = speech.vectors_at(chosen) @ pool.T
+        own = sentences[None, :] == asked[chosen][:, None]
+        best, right = scores.argmax(axis=1), np.where(own, scores, -np.inf).argmax(axis=1)
+        margins = np.take_along_axis(scores, np.stack([best, right], axis=1), axis=1)
+        missed = np.flatnonzero(
+            (sentences[best] != asked[chosen]) & (margins[:, 0] > margins[:, 1])
+        )
+        queries, hits = speech.rows_at(chosen[missed]), text.rows_at(best[missed])
+        for query, hit, (score, right_score) in zip(queries, hits, margins[missed], strict=True):
             yield {
                 "said": query.sentence_id,
                 "found": hit.sentence_id,
                 "language": language,
                 "query": query,
                 "hit": hit,
-                "recording": recordings.get(hit.sentence_id),
-                "score": float(own[best]),
-                "right_score": float(own[nearest]),
-                "margin": float(own[best] - own[nearest]),
+                "score": float(score),
+                "right_score": float(right_score),
+                "margin": float(score - right_score),
             }
 
 
-def _meanings(bundle: Bundle, split: str) -> dict[str, str]:
-    """The English text of each sentence."""
+def _hash(name: str) -> bytes:
+    return hashlib.sha256(name.encode()).digest()
+
+
+def _meanings(bundle: Bundle, split: str, wanted: Collection[str]) -> dict[str, str]:
+    """The English texts of some sentences."""
     english = Candidates(bundle.shards(modality="text", language="en"), split)
-    return {row.sentence_id: row.text for row in english.rows}
+    places = [i for i, name in enumerate(english.sentences) if name in wanted]
+    return {row.sentence_id: row.text for row in english.rows_at(places)}
 
 
-def _example(miss: Mapping[str, Any], english: Mapping[str, str]) -> dict[str, Any]:
+def _recording(bundle: Bundle, language: str, split: str, sentence_id: str) -> Row | None:
+    """Somebody who says a sentence in a language, the first by id."""
+    rows = [
+        row
+        for shard in bundle.shards(modality="speech", language=language)
+        for row in shard.rows_of_sentences([sentence_id])
+        if row.split == split
+    ]
+    return min(rows, key=lambda row: row.id) if rows else None
+
+
+def _example(
+    miss: Mapping[str, Any], recording: Row | None, english: Mapping[str, str]
+) -> dict[str, Any]:
     """A miss as JSON: what was said and what was found, each with its sound, and both scores."""
-    query, hit, recording = miss["query"], miss["hit"], miss["recording"]
+    query, hit = miss["query"], miss["hit"]
     return {
         "language": miss["language"],
         "said": {
@@ -128,75 +154,3 @@ def _example(miss: Mapping[str, Any], english: Mapping[str, str]) -> dict[str, A
             "score": miss["score"],
         },
     }
-
-
-def sides(pairs: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
-    """What there is to be heard, in the form that `scann_index.playable.sounds` takes."""
-    both = [pair["example"][side] for pair in pairs for side in ("said", "found")]
-    return {"all": [side for side in both if side["audio"]]}
-
-
-_PAIR = Markup(
-    '<article class="card confusion"><header><span class="pair">{said} → {found}</span>'
-    '<span class="verdict">{count}</span></header><div class="sides">{sides}</div>'
-    '<p class="codes">{codes}</p>{back}</article>'
-)
-_SIDE = Markup(
-    '<div class="side"><p class="label">{label}</p><p class="said">{text}</p><div>{player}</div>'
-    '<p class="score">cosine <b>{score:.3f}</b></p></div>'
-)
-
-
-def cards(
-    pairs: Sequence[Mapping[str, Any]],
-    languages: Mapping[str, Mapping[str, Any]],
-    uris: Mapping[str, str],
-) -> Markup:
-    """A card for each pair of sentences, to be read and heard.
-
-    Args:
-        pairs: as `find` gives them.
-        languages: as in `report.json`.
-        uris: the sounds, by id of the recording.
-    """
-    if not pairs:
-        return Markup("<p>No recording finds a wrong text first.</p>")
-    drawn = Markup("").join(_card(pair, languages, uris) for pair in pairs)
-    return Markup('<div class="cards wide">{}</div>').format(drawn)
-
-
-def _card(
-    pair: Mapping[str, Any], languages: Mapping[str, Mapping[str, Any]], uris: Mapping[str, str]
-) -> Markup:
-    example = pair["example"]
-    code = example["language"]
-    name = languages[code]["name"]
-    number = len(pair["languages"])
-    back = pair["the_other_way"]
-    return _PAIR.format(
-        said=sentence(pair["said"]),
-        found=sentence(pair["found"]),
-        count=f"{number} languages" if number > 1 else f"{pair['recordings']:,} in {name}",
-        sides=_side(example["said"], code, uris, f"said in {name}")
-        + _side(example["found"], code, uris, "found instead"),
-        codes=Markup(" ").join(
-            Markup('<span class="{}" title="{}">{}</span>').format(
-                "seen" if languages[c]["seen"] else "unseen", languages[c]["name"], c
-            )
-            for c in pair["languages"]
-        ),
-        back=Markup('<p class="mute">and the other way round in {}</p>').format(", ".join(back))
-        if back
-        else "",
-    )
-
-
-def _side(side: Mapping[str, Any], code: str, uris: Mapping[str, str], label: str) -> Markup:
-    return _SIDE.format(
-        label=label,
-        text=text_with_english(side["text"] or "?", side["english"], code),
-        player=player(uris.get(side["id"]), side["text"])
-        if side["audio"]
-        else Markup('<p class="mute">No recording of it in this split.</p>'),
-        score=side["score"],
-    )

@@ -98,6 +98,12 @@ def _speakers(speaker: Mapping[str, Any]) -> Markup:
     note = (
         f"{told[0].upper()}{told[1:]}. Speakers with {speaker['least_queries']} queries or more: "
         f"{speaker['counted']:,} of {speaker['count']:,}. With few queries each, much of the "
-        "spread is luck."
+        "spread is luck"
     )
+    if (deviation := speaker.get("deviation")) is not None:
+        note += (
+            f"; without it, speakers of one language differ by {percent(deviation)} points "
+            "(standard deviation)"
+        )
+    note += "."
     return _GROUP.format("Speakers", strip, Markup('<p class="mute">{}</p>').format(note))

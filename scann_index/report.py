@@ -19,11 +19,13 @@ from pipelines.output_dir import VERSION, OutputDir
 from pipelines.utterance import LANGUAGES
 from scann_index import (
     charts,
+    confusion_cards,
     confusions,
     cost,
     group_bars,
     index_loss,
     inequality,
+    language_confusion,
     playable,
     provenance,
     sweep_chart,
@@ -101,9 +103,13 @@ def _confused(report: Mapping[str, Any], index: Bundle | None) -> Markup:
     """What is taken for what, with its sound."""
     if index is None:
         return _NO_INDEX
-    pairs = confusions.find(index, list(report["languages"]), report["split"])
-    uris = playable.sounds(confusions.sides(pairs), CONFUSION_BYTES)
-    return confusions.cards(pairs, report["languages"], uris)
+    languages, split = report["languages"], report["split"]
+    pairs = confusions.find(index, list(languages), split)
+    uris = playable.sounds(confusion_cards.sides(pairs), CONFUSION_BYTES)
+    between = language_confusion.find(index, list(languages), split)
+    return confusion_cards.cards(pairs, languages, uris) + language_confusion.section(
+        between, languages
+    )
 
 
 def _asset(name: str) -> str:

@@ -16,10 +16,12 @@ import soundfile
 from pipelines import storage
 from pipelines.output_dir import OutputDir
 from scann_index import (
+    confusion_cards,
     confusions,
     cost,
     group_bars,
     index_loss,
+    language_confusion,
     playable,
     provenance,
     redraw,
@@ -279,7 +281,7 @@ def test_two_sentences_taken_for_each_other_are_one_pair_that_says_so(tmp_path):
     (pair,) = confusions.find(bundle, ["it"], "test")
     assert {pair["said"], pair["found"]} == {"s1", "s2"}
     assert pair["the_other_way"] == ["it"]
-    cards = confusions.cards([pair], {"it": language(0.5)}, {})
+    cards = confusion_cards.cards([pair], {"it": language(0.5)}, {})
     assert "and the other way round in it" in cards
     assert "No recording of it in this split." in cards
 
@@ -295,7 +297,7 @@ def test_markup_in_a_confused_sentence_stays_text():
         "example": {"language": "it", "said": side, "found": side},
     }
     hostile = {"it": language(0.5) | {"name": HOSTILE}}
-    page = Page(confusions.cards([pair], hostile, {"x": HOSTILE}))
+    page = Page(confusion_cards.cards([pair], hostile, {"x": HOSTILE}))
     assert page.count("script") == page.count("img") == 0
     assert page.open == []
     assert sum(part.count(HOSTILE) for part in page.texts) >= 6
@@ -362,11 +364,53 @@ def test_durations_are_told_as_a_person_would(seconds, told):
     assert cost.duration(seconds) == told
 
 
+def between_languages(folder: str) -> dict[str, Any]:
+    """Spoken English finds its own texts; Italian finds English ones, once of the same sentence."""
+    places = [(1, 0, 0, 0), (0, 1, 0, 0)]
+    elsewhere = [(0, 0, 1, 0), (0, 0, 0, 1)]
+    shards = [
+        ([three_languages.speech_row("en", i) for i in (0, 1)], places),
+        ([three_languages.text_row("en", i) for i in (0, 1)], places),
+        ([three_languages.speech_row("it", i) for i in (0, 1)], [places[0], places[0]]),
+        ([three_languages.text_row("it", i) for i in (0, 1)], elsewhere),
+        ([three_languages.speech_row("zh", 0)], places[:1]),
+    ]
+    bundle = Bundle.open(three_languages.make_index(folder, shards))
+    return language_confusion.find(bundle, ["en", "it", "zh"], "test")
+
+
+def test_speech_that_finds_a_text_of_another_language_is_counted_there(tmp_path):
+    found = between_languages(str(tmp_path))
+    # Chinese has no texts to be found.
+    assert found["languages"] == ["en", "it"]
+    assert found["found"] == [[1.0, 0.0], [1.0, 0.0]]
+    assert found["right"] == [1.0, 0.5]
+    assert found["queries"] == [2, 2]
+
+
+@pytest.mark.parametrize("largest", [20, 1])
+def test_which_language_answers_is_shown_whatever_the_languages_are_called(
+    tmp_path, monkeypatch, largest
+):
+    monkeypatch.setattr(language_confusion, "MAX_SQUARE", largest)
+    found = between_languages(str(tmp_path))
+    names = {"en": language(1.0, seen=True) | {"name": HOSTILE}, "it": language(0.5)}
+    page = Page(language_confusion.section(found, names))
+    text = " ".join(" ".join(page.texts).split())
+    assert "in the language that was spoken 50.0% of the time" in text
+    assert "in whatever language, 75.0% of the time" in text
+    shown = f"{HOSTILE} 100 100 Italian 100 50" if largest == 20 else f"Italian → {HOSTILE} 100.0%"
+    assert shown in text
+    assert page.open == []
+    assert page.count("script") == page.count("img") == 0
+    assert language_confusion.section({}, names) == ""
+
+
 def groups(**changed: Any) -> dict[str, Any]:
     group = {"languages": ["it"], "queries": 20, "recall_at_1": 0.5}
     one = {**group, "recall_at_1_interval": [0.4, 0.6], "comparable": True}
     speaker = {"count": 30, "least_queries": 10, "counted": 20, "lowest": 0.1, "tenth": 0.2}
-    speaker |= {"median": 0.5, "ninetieth": 0.8, "highest": 0.9}
+    speaker |= {"median": 0.5, "ninetieth": 0.8, "highest": 0.9, "deviation": 0.04}
     found = {"script": {"Latn": one}, "corpus": {}, "gender": {"unknown": one}, "speaker": speaker}
     return {"groups": {**found, **changed}}
 
@@ -376,6 +420,7 @@ def test_groups_are_drawn_where_there_are_two_to_compare():
     assert "Script" not in alone
     assert "Gender" not in alone
     assert "Speakers with 10 queries or more: 20 of 30." in alone
+    assert "speakers of one language differ by 4.0 points" in alone
     assert '<rect class="narrow" x="20.0%" y="5" width="60.0%"' in alone
     one = groups()["groups"]["script"]["Latn"]
     female, male = one | {"recall_at_1": 0.7}, one | {"recall_at_1": 0.3}
