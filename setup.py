@@ -68,6 +68,8 @@ setup(
         ],
         "serve": SERVE,
         "figures": FIGURES,
+        # The public embedding benchmark; datasets 5 needs a pyarrow that Beam does not allow yet.
+        "mteb": ["mteb>=2.26", "datasets[audio]>=4,<5"],
         # Other indexes, which benchmarks.million compares this one with.
         "benchmark": ["faiss-cpu==1.15.1", "hnswlib==0.8.0"],
         "test": [

@@ -154,6 +154,9 @@ class Candidates:
             indices, scores = shard.search(queries, min(DEPTH, -(-ASKED * len(shard) // own)))
             returned.append(np.where(indices >= 0, inverse[indices], -1))
             last[:, owner] = scores.min(axis=1)
+            if len(self._shards) > 1:
+                # A big pool lies in many shards: no more than one is to be in memory.
+                vars(shard).pop("engine", None)
         return np.concatenate(returned, axis=1), last
 
 
