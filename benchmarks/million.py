@@ -6,7 +6,7 @@ a run that was killed goes on with the next engine. Peers come with the `benchma
 
   pip install -e '.[benchmark]'
   python -m benchmarks.million --rows 20000 --output /tmp/small     # a minute
-  python -m benchmarks.million --output /tmp/million                # 40 minutes on two cores, 8 GB
+  python -m benchmarks.million --output /tmp/million                # 45 minutes on two cores, 8 GB
   python -m benchmarks.million --vectors embeddings.npy --rows 500000 --output /tmp/real
 """
 
