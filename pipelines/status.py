@@ -104,11 +104,11 @@ def _progress(out: OutputDir, begun: Mapping[str, Any], now: float) -> dict[str,
     """How far an unfinished directory is."""
     if begun["kind"] not in PARTS:
         return {}
-    parts = [
-        storage.read_json(path)
-        for path in storage.list_files(out.file(PARTS[begun["kind"]]), "*.json")
-    ]
-    total = begun["options"].get("shards")
+    paths = storage.list_files(out.file(PARTS[begun["kind"]]), "*.json")
+    parts = [storage.read_json(path) for path in paths]
+    # An archive makes parts of its own, named after it; how many is not known before it is read.
+    from_archives = any("-" in path.rpartition("/")[2] for path in paths)
+    total = None if from_archives else begun["options"].get("shards")
     progress: dict[str, Any] = {"done": len(parts), "total": total}
     times = sorted(part["finished"] for part in parts if "finished" in part)
     if times:

@@ -38,6 +38,14 @@ def test_an_unfinished_directory_tells_how_far_it_is_and_when_it_may_be_done(dat
     assert "run the command that makes it again" in text
 
 
+def test_nobody_knows_how_many_parts_archives_make(data):
+    part = {"rows": 512, "rejects": {}, "finished": 1070.0}
+    storage.write_json(data.file("finished", "7d1a0c39b2e4-00003.json"), part)
+    found = status(data.path, now=1090.0)
+    assert found["parts"] == {"done": 3, "total": None, "seconds_since_last": 20.0}
+    assert "  3 parts finished, the last one 20 s ago" in lines(found)
+
+
 def test_a_complete_directory_tells_what_it_holds(data, capsys):
     complete(data)
     assert main([data.path, "--verify"]) == 0
