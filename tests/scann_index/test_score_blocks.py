@@ -12,9 +12,10 @@ import pytest
 from pipelines.output_dir import OutputDir
 from scann_index import ranking, retrieval, score_blocks
 from scann_index.bundle import KIND, Bundle, write_shard
+from scann_index.comparison import compare
 from scann_index.evaluate import EvaluateOptions, evaluate
+from scann_index.evaluation import Evaluation
 from scann_index.index_shards import names_of, shard_of
-from scann_index.paired import compare_evaluations
 from scann_index.query_ranks import read_queries
 from scann_index.recipe import Choice
 from scann_index.row import Row
@@ -236,34 +237,22 @@ def test_two_evaluations_are_compared_query_by_query(folder, report, tmp_path):
     make_index(str(tmp_path / "better"), 1, noise=1.0)
     output = str(tmp_path / "out")
     evaluate(EvaluateOptions(index=str(tmp_path / "better"), data=f"{folder}/data", output=output))
-    found = compare_evaluations(f"{folder}/evaluation", output)
+    evaluations = [Evaluation.open(path) for path in (f"{folder}/evaluation", output)]
+    found = compare(evaluations, ["noisy", "better"])
+    assert found["paired"]
     assert set(found["languages"]) == {"en", "it"}
     italian = found["languages"]["it"]
     first = report["languages"]["it"]["speech_to_text"]["recall_at_1"]
-    assert italian["first"] == first
-    assert italian["second"] > first
-    assert (italian["queries"], italian["sentences"]) == (600, 300)
-    assert italian["gained"] - italian["lost"] == round(600 * italian["difference"])
-    assert italian["interval"][0] > 0
-    assert italian["p_value"] < 0.01
-    assert italian["pools_differ"] is False
-    assert found["mean"]["languages"] == 2
-    mean = np.mean([found["languages"][code]["difference"] for code in ("en", "it")])
-    assert found["mean"]["difference"] == pytest.approx(mean)
-    assert found["mean"]["interval"][0] > 0
-    same = compare_evaluations(f"{folder}/evaluation", f"{folder}/evaluation")
-    assert same["mean"]["difference"] == 0.0
-    assert same["languages"]["it"]["p_value"] == 1.0
-    assert json.loads(json.dumps(found, allow_nan=False))["left_out"] == {}
-
-
-def test_languages_that_only_one_evaluation_has_are_named(folder, tmp_path):
-    output = str(tmp_path / "out")
-    evaluate(
-        EvaluateOptions(
-            index=f"{folder}/one", data=f"{folder}/data", output=output, languages=("en",)
-        )
-    )
-    found = compare_evaluations(f"{folder}/evaluation", output)
-    assert found["left_out"] == {"it": "no speech_to_text in the second"}
-    assert set(found["languages"]) == {"en"}
+    assert italian["scores"][0]["recall_at_1"] == first
+    assert italian["scores"][1]["recall_at_1"] > first
+    gain = italian["differences"][1]
+    assert gain["gained"] - gain["lost"] == round(600 * gain["difference"])
+    assert gain["interval"][0] > 0
+    assert gain["p_value"] < 0.01
+    mean = np.mean([found["languages"][c]["differences"][1]["difference"] for c in ("en", "it")])
+    assert found["means"]["all"]["differences"][1]["difference"] == pytest.approx(mean)
+    assert found["means"]["all"]["differences"][1]["interval"][0] > 0
+    same = compare([evaluations[0]] * 2, ["one", "again"])
+    assert same["means"]["all"]["differences"][1]["difference"] == 0.0
+    assert same["languages"]["it"]["differences"][1]["p_value"] == 1.0
+    assert json.loads(json.dumps(found, allow_nan=False))["left_out"] == []
