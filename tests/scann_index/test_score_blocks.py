@@ -256,3 +256,16 @@ def test_two_evaluations_are_compared_query_by_query(folder, report, tmp_path):
     assert same["means"]["all"]["differences"][1]["difference"] == 0.0
     assert same["languages"]["it"]["differences"][1]["p_value"] == 1.0
     assert json.loads(json.dumps(found, allow_nan=False))["left_out"] == []
+
+
+def test_languages_that_only_one_evaluation_has_are_left_out_by_name(folder, tmp_path):
+    output = str(tmp_path / "out")
+    evaluate(
+        EvaluateOptions(
+            index=f"{folder}/one", data=f"{folder}/data", output=output, languages=("en",)
+        )
+    )
+    evaluations = [Evaluation.open(path) for path in (f"{folder}/evaluation", output)]
+    found = compare(evaluations, ["all", "english"])
+    assert found["left_out"] == ["it"]
+    assert set(found["languages"]) == {"en"}
