@@ -41,7 +41,7 @@ lint: $(VENV)/test.installed
 	$(BIN)/mypy pipelines model scann_index
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 clean:
 	rm -rf $(DEMO)

@@ -81,6 +81,7 @@ setup(
             "playwright>=1.50",
             "pytest",
             "pytest-timeout",
+            "pytest-xdist",
             "ruff",
             "types-PyYAML",
         ],
