@@ -67,7 +67,7 @@ def reckoned(left: np.ndarray, right: np.ndarray, k: int) -> dict[tuple[int, int
             for column in np.argsort(-scores)[:k]:
                 pair = (int(column), row) if transposed else (row, int(column))
                 around = (around_left[pair[0]] + around_right[pair[1]]) / 2
-                margins[pair] = cosines[pair] / around
+                margins[pair] = cosines[pair] / around if around > 0 else 0.0
             best = max(margins, key=lambda pair: margins[pair])
             candidates[best] = margins[best]
     taken: dict[tuple[int, int], float] = {}
