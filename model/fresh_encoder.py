@@ -67,7 +67,7 @@ def _pretrained(
     options: TrainOptions, codebook: Codebook, trained_languages: tuple[str, ...]
 ) -> DualEncoder:
     """A preset's first layers and its tokenizer, with new rows for prefix and audio."""
-    prefix_rows = Vocabulary(codebook.size, languages=trained_languages).first_text
+    prefix_rows = Vocabulary(codebook.size, trained_languages).first_text
     pretrained = load_pretrained(
         options.backbone,
         new_rows=prefix_rows + codebook.size,
@@ -121,7 +121,6 @@ def _vocabulary(
         )
     return Vocabulary(
         audio_tokens=codebook.size,
-        languages=trained_languages,
         trained_languages=trained_languages,
         normalization=normalization,
         max_speech_tokens=options.max_speech_tokens,
@@ -157,7 +156,7 @@ def _prefix_rows(vocabulary: Vocabulary, text_table: TextTable) -> np.ndarray:
     rows[SPEECH] = rows[TEXT] = mean_row([tokenizer.first_token or 0])
     names = tf.constant([language.name for language in LANGUAGES.values()])
     tokens = dict(zip(LANGUAGES, tokenizer.split(names).to_list(), strict=True))
-    for place, code in enumerate(vocabulary.languages):
+    for place, code in enumerate(vocabulary.trained_languages):
         rows[ANY_LANGUAGE + 1 + place] = mean_row(tokens[code])
     rows[ANY_LANGUAGE] = np.mean([mean_row(own) for own in tokens.values()], axis=0)
     return rows

@@ -13,6 +13,7 @@ a preset is in it, once.
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import tempfile
 from pathlib import Path
@@ -156,6 +157,12 @@ def _vocabulary(config: dict[str, Any], folder: str) -> Vocabulary:
         key: tuple(value) if isinstance(value, list) else value
         for key, value in config["vocabulary"].items()
     }
+    known = {field.name for field in dataclasses.fields(Vocabulary)}
+    if unknown := sorted(set(arguments) - known):
+        raise ValueError(
+            f"{folder} was written by another version of Babelear (its vocabulary has "
+            f"{', '.join(unknown)}): train the model again"
+        )
     if "tokenizer" not in config:
         return Vocabulary(**arguments)
     with tempfile.TemporaryDirectory() as temporary:

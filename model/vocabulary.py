@@ -6,7 +6,7 @@ sequence starts with a prefix that names its language and modality. Here:
     0            padding
     1, 2         the modality: speech, text
     3            a language that is unknown or was never trained on
-    4 …          one token a language
+    4 …          one token for each language trained on
     then         the text tokens: 256 bytes of UTF-8, or those of a preset's tokenizer
     then         the audio tokens
 """
@@ -20,7 +20,6 @@ from typing import Any
 
 from model.tokenization import NORMALIZATIONS, ByteTokenizer, TextTokenizer
 from pipelines import quiet  # noqa: F401  (before TensorFlow)
-from pipelines.utterance import LANGUAGES
 
 PADDING, SPEECH, TEXT, ANY_LANGUAGE = 0, 1, 2, 3
 PREFIX_LENGTH = 2
@@ -32,9 +31,8 @@ class Vocabulary:
 
     Args:
         audio_tokens: size of the codebook.
-        languages: the languages with a prefix token of their own, in a fixed order.
-        trained_languages: those seen in training; the others get the prefix of an unknown language,
-            whose embedding was trained by leaving the language out now and then.
+        trained_languages: those with a prefix token of their own, in a fixed order; the others get
+            that of an unknown language, trained by leaving the language out now and then.
         normalization: `none` puts text into NFKC; `casefold` then lower-cases it; `romanize` then
             also spells every script in Latin letters, which lets languages share what is learned
             about spelling.
@@ -48,7 +46,6 @@ class Vocabulary:
     """
 
     audio_tokens: int
-    languages: tuple[str, ...] = tuple(LANGUAGES)
     trained_languages: tuple[str, ...] = ()
     normalization: str = "romanize"
     max_speech_tokens: int = 64
@@ -63,7 +60,7 @@ class Vocabulary:
     @property
     def first_text(self) -> int:
         """The id of the first text token: as many prefix tokens stand before it."""
-        return ANY_LANGUAGE + 1 + len(self.languages)
+        return ANY_LANGUAGE + 1 + len(self.trained_languages)
 
     @property
     def first_byte(self) -> int:
@@ -85,10 +82,10 @@ class Vocabulary:
         import tensorflow as tf
 
         trained = tf.constant(list(self.trained_languages) or [""])
-        ids = [ANY_LANGUAGE + 1 + self.languages.index(name) for name in self.trained_languages]
         matches = tf.equal(languages[:, None], trained[None, :])
-        own = tf.reduce_sum(tf.where(matches, tf.constant(ids or [0], tf.int32), 0), axis=1)
-        language = tf.where(tf.reduce_any(matches, axis=1), own, ANY_LANGUAGE)
+        own = ANY_LANGUAGE + 1 + tf.argmax(tf.cast(matches, tf.int32), axis=1, output_type=tf.int32)
+        is_trained = tf.reduce_any(matches, axis=1) & (languages != "")
+        language = tf.where(is_trained, own, ANY_LANGUAGE)
         return tf.stack([tf.fill(tf.shape(language), modality), language], axis=1)
 
     def text_ids(self, texts: Any, languages: Any) -> Any:

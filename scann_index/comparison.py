@@ -9,8 +9,12 @@ import numpy as np
 
 from pipelines.output_dir import OutputError
 from scann_index import cost
-from scann_index.confidence import clusters, interval_of_mean, resampled_means
-from scann_index.difference import independent
+from scann_index.confidence import (
+    clusters,
+    interval_of_difference,
+    interval_of_mean,
+    resampled_means,
+)
 from scann_index.evaluation import Evaluation
 from scann_index.paired import paired_difference
 from scann_index.query_ranks import queries_path, read_queries
@@ -156,7 +160,7 @@ def _compared(
             one, other = ((s["recall_at_1"], s["interval"]) for s in (scores[place], scores[0]))
             values: dict[str, Any] = {
                 "difference": one[0] - other[0],
-                "interval": list(independent(one, other)),
+                "interval": list(interval_of_difference(*one, *other)),
             }
         elif len(hits) == 1:
             found = paired_difference(hits[0][0][0], hits[0][0][place], hits[0][1])

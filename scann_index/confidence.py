@@ -138,3 +138,23 @@ def interval_of_mean(
     down = float(np.sqrt(((middle - ends[:, 0]) ** 2).sum())) / len(middle)
     up = float(np.sqrt(((ends[:, 1] - middle) ** 2).sum())) / len(middle)
     return max(0.0, mean - down), min(1.0, mean + up)
+
+
+def interval_of_difference(
+    one: float, own: Sequence[float], other: float, others: Sequence[float]
+) -> tuple[float, float]:
+    """The interval of `one - other` where nothing ties the queries of the two to each other.
+
+    Distances to the ends add up as deviations do (Zou & Donner 2008, "Construction of confidence
+    limits about effect measures"). For queries that are in fact the same it is wider than it need
+    be.
+
+    Args:
+        one: a score.
+        own: its interval.
+        other: another score.
+        others: the interval of that.
+    """
+    down = float(np.hypot(one - own[0], others[1] - other))
+    up = float(np.hypot(own[1] - one, other - others[0]))
+    return one - other - down, one - other + up

@@ -17,12 +17,12 @@ from pipelines.options import option
 from pipelines.output_dir import OutputDir, OutputError, State
 from pipelines.pairs import KIND as PAIRS
 from scann_index import results
+from scann_index.evaluation import KIND as KIND
 from scann_index.retrieval import POOL
 
 if TYPE_CHECKING:
     from scann_index.bundle import Bundle
 
-KIND = "evaluation"
 FORMAT = 2
 """Of what is kept; an evaluation of another one is neither finished nor shown again."""
 DESCRIPTION = """\

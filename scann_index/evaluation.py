@@ -11,9 +11,9 @@ from model.train import KIND as RUN
 from pipelines import storage
 from pipelines.output_dir import OutputDir, OutputError
 from pipelines.pairs import KIND as PAIRS
+from scann_index.bundle import KIND as INDEX
 
 KIND = "evaluation"
-INDEX = "index"
 _KINDS = {"data": PAIRS, "run": RUN, "index": INDEX}
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import Markup
 
 from scann_index.charts import percent
-from scann_index.difference import independent
+from scann_index.confidence import interval_of_difference
 from scann_index.scatter import Axis, Point, from_zero, logarithmic, scatter
 
 _ENOUGH = 5
@@ -40,9 +40,11 @@ def measures(report: Mapping[str, Any]) -> dict[str, Any]:
     if seen and unseen:
         gap = seen["recall_at_1"] - unseen["recall_at_1"]
         interval = list(
-            independent(
-                (seen["recall_at_1"], seen["recall_at_1_interval"]),
-                (unseen["recall_at_1"], unseen["recall_at_1_interval"]),
+            interval_of_difference(
+                seen["recall_at_1"],
+                seen["recall_at_1_interval"],
+                unseen["recall_at_1"],
+                unseen["recall_at_1_interval"],
             )
         )
     return {

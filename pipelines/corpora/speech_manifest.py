@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import posixpath
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -36,7 +37,7 @@ _SPLIT = re.compile(r"(?:^|[^a-z])(train|dev|valid|validation|val|test)(?:[^a-z]
 _SPLIT_NAMES = {"valid": "dev", "validation": "dev", "val": "dev"}
 
 
-class _JsonCorpus:
+class _JsonCorpus(ABC):
     """A JSONL file of utterances.
 
     Args:
@@ -97,8 +98,9 @@ class _JsonCorpus:
             id, uri = readable(row, "id") or place, readable(row, "audio_filepath")
             yield Reject(id, uri, "read", rejected.reason, f"{place}: {rejected.detail}")
 
+    @abstractmethod
     def _utterances(self, row: dict[str, Any], place: str) -> Iterator[Utterance | Reject]:
-        raise NotImplementedError
+        """The utterances of one line of the manifest."""
 
     def _utterance(
         self, id: str, file: str, fields: dict[str, Any], span: tuple[float, float] | None

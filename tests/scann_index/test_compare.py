@@ -19,8 +19,7 @@ from scann_index import query_ranks
 from scann_index.compare import CompareOptions, compare_folders, main, names_of
 from scann_index.compare_page import render
 from scann_index.comparison import compare
-from scann_index.confidence import wilson
-from scann_index.difference import independent
+from scann_index.confidence import interval_of_difference, wilson
 from scann_index.evaluation import Evaluation
 from tests.scann_index import three_languages
 from tests.scann_index.test_report import HOSTILE, Page
@@ -120,7 +119,8 @@ def test_without_queries_the_intervals_are_independent_and_wider_and_that_is_sai
 
 def test_the_independent_interval_adds_the_distances_to_the_ends_as_deviations():
     # Down by .03 and .04, up by .05 and .12.
-    assert independent((0.6, [0.57, 0.65]), (0.5, [0.38, 0.54])) == pytest.approx((0.05, 0.23))
+    found = interval_of_difference(0.6, [0.57, 0.65], 0.5, [0.38, 0.54])
+    assert found == pytest.approx((0.05, 0.23))
 
 
 def test_a_better_one_is_named_only_where_the_interval_leaves_out_zero(tmp_path):
