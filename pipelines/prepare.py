@@ -46,13 +46,14 @@ class PrepareOptions:
     corpus: str = option(
         "demo",
         help="demo; a .jsonl, .csv or .tsv manifest; or fleurs, covost, wikimatrix, opus, lhotse, "
-        "nemo, as they are published: see docs/corpora.md",
+        "nemo, tuxpaint, as they are published: see docs/corpora.md",
     )
     corpus_path: str = option("", help="where a published corpus lies: a folder or a file")
     languages: tuple[str, ...] = option(
         (),
         help="which languages: fleurs fr,de_de,south_asian_sa; covost fr,en-de; wikimatrix and "
-        "opus en-fr; lhotse and nemo: the language of rows that name none. Else all there are",
+        "opus en-fr; tuxpaint fr,el; lhotse and nemo: the language of rows that name none. Else "
+        "all there are",
     )
     splits: tuple[str, ...] = option(
         (), help="which of train, dev, test; lhotse and nemo: the split of all rows. Else all"

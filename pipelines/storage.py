@@ -90,6 +90,21 @@ def list_files(folder: str, pattern: str = "*") -> list[str]:
     return sorted(str(p) for p in names if not p.name.startswith(TEMPORARY))
 
 
+def list_tree(folder: str) -> list[tuple[str, int]]:
+    """Every file below `folder`, its path from there and its size, sorted; none if it is absent."""
+    if is_remote(folder):
+        matched = _filesystems().match([join(folder, "**")])[0].metadata_list
+        start = len(folder.rstrip("/")) + 1
+        return sorted((m.path[start:], m.size_in_bytes) for m in matched)
+    # Links to folders are not followed: they may lead round in a circle.
+    found = (Path(root, name) for root, _, names in os.walk(folder) for name in names)
+    return sorted(
+        (path.relative_to(folder).as_posix(), path.stat().st_size)
+        for path in found
+        if path.is_file() and not path.name.startswith(TEMPORARY)
+    )
+
+
 def is_empty(folder: str, *, but_for: str = "") -> bool:
     """Whether it is absent, or holds nothing but what a killed local writer left behind.
 

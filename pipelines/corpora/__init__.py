@@ -31,7 +31,7 @@ class Corpus(Protocol):
         ...
 
 
-PUBLISHED = ("fleurs", "covost", "wikimatrix", "opus", "lhotse", "nemo")
+PUBLISHED = ("fleurs", "covost", "wikimatrix", "opus", "lhotse", "nemo", "tuxpaint")
 """Corpora and formats that `--corpus` names, and `--corpus-path` finds."""
 _MANIFESTS = (".jsonl", ".csv", ".tsv", ".jsonl.gz", ".csv.gz", ".tsv.gz")
 
@@ -125,6 +125,10 @@ def _published(
         from pipelines.corpora.opus import OpusCorpus
 
         return OpusCorpus(path, pairs=languages)
+    if name == "tuxpaint":
+        from pipelines.corpora.tuxpaint import TuxPaintCorpus
+
+        return TuxPaintCorpus(path, languages=languages, splits=splits)
     from pipelines.corpora.speech_manifest import LhotseCorpus, NemoCorpus
 
     reader = LhotseCorpus if name == "lhotse" else NemoCorpus

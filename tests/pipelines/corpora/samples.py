@@ -149,3 +149,37 @@ def moses_zip(english: str, french: str) -> bytes:
         archive.writestr("Tatoeba.en-fr.fr", french)
         archive.writestr("Tatoeba.en-fr.ids", "en/1.xml.gz\tfr/1.xml.gz\t1\t1\n")
     return buffer.getvalue()
+
+
+STAMPS = {
+    # As Tux Paint has them: English, then one line a language; `ca@valencia` is no recording's.
+    "animals/frog": ("A frog.", {"bg": "Жаба.", "es": "Una rana.", "ca@valencia": "Una granota."}),
+    "animals/frog-1": ("A  frog", {"bg": "Жаба.", "es": "Una rana."}),
+    "food/mushroom": ("A mushroom.", {"bg": "Гъба.", "es": "Un hongo.", "pt_BR": "Um cogumelo."}),
+    "food/cep": ("A cep.", {"bg": "Манатарка.", "es": "Un hongo.", "pt_BR": "Um porcino."}),
+    "town/inn": ("An inn.", {"bg": "Хан.", "es": "", "tlh": "tlhIngan"}),
+}
+
+
+def tuxpaint(folder: Path) -> Path:
+    """`tuxpaint-stamps-default`, unpacked: pictures, their texts and effects, spoken texts."""
+    root = folder / "tuxpaint/usr/share/tuxpaint/stamps"
+    for number, (stem, (english, texts)) in enumerate(STAMPS.items()):
+        path = root / stem
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = [english, *(f"{tag}.utf8={text}" for tag, text in texts.items())]
+        path.with_suffix(".txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        path.with_suffix(".png").write_bytes(b"\x89PNG")
+        path.with_suffix(".ogg").write_bytes(encoded(voice(0.3), form="OGG"))
+        for place, tag in enumerate(("bg", "es")):
+            sound = encoded(
+                voice(0.4 + 0.05 * place, 22_050, seed=9 * number + place), 22_050, "OGG"
+            )
+            Path(f"{path}_desc_{tag}.ogg").write_bytes(sound)
+    again = (root / "animals/frog_desc_es.ogg").read_bytes()
+    (root / "animals/frog-1_desc_es.ogg").write_bytes(again)
+    (root / "animals/frog_desc.ogg").write_bytes(encoded(voice(0.5, seed=99), form="OGG"))
+    (root / "food/cep_desc_pt_BR.wav").write_bytes(encoded(voice(0.5, seed=98)))
+    (root / "town/gone_desc_bg.ogg").write_bytes(again)
+    (root / "town/inn_desc_tlh.ogg").write_bytes(again)
+    return folder / "tuxpaint"
