@@ -65,11 +65,13 @@ def _contents(whole: Shard, max_seconds: float) -> Iterator[tuple[Utterance, byt
 def _decoded(shard: Shard, contents: _Files, max_seconds: float) -> Shard:
     utterances, arrays, rejects = [], [], list(shard.rejects)
     for utterance, content in contents:
+        reference = audio_reference.parse(utterance.audio)
         sound = decode_content(
             content,
             claimed_seconds=utterance.seconds,
             max_seconds=max_seconds,
-            span=audio_reference.parse(utterance.audio).span,
+            span=reference.span,
+            speed=reference.speed,
         )
         if isinstance(sound, Rejected):
             reject = Reject(utterance.id, utterance.audio, "decode", sound.reason, sound.detail)

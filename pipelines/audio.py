@@ -57,6 +57,7 @@ def load_audio(
         Rejected: the reference can't be turned into sound: `unsafe-path`, `missing-file` (also what
             isn't a regular file or may not be read), `empty-file`, `not-audio`, `empty-audio`,
             `truncated-audio` (also damaged inside), `non-finite-samples`, `too-short`, `too-long`,
+            `invalid-value` (a speed),
             for `espeak:` what `Synthesizer.speak` gives, and what `archive.members` gives.
         OSError: the disk or the network failed; another try may succeed.
     """
@@ -96,28 +97,28 @@ def load_audio_batch(
         OSError: as in `load_audio`.
     """
     claims = claimed_seconds if claimed_seconds is not None else [None] * len(references)
-    voices = iter(speak([r for r in references if r.startswith(_ESPEAK)]))
+    parsed = [audio_reference.parse(reference) for reference in references]
+    voices = iter(speak([r.file for r in parsed if r.file.startswith(_ESPEAK)]))
     recordings = Recordings(most_bytes(max_seconds))
     results: list[np.ndarray | Rejected] = []
-    for reference, claim in zip(references, claims, strict=True):
+    for reference, claim in zip(parsed, claims, strict=True):
         try:
-            if reference.startswith(_ESPEAK):
+            if reference.file.startswith(_ESPEAK):
                 voice = next(voices)
                 if isinstance(voice, Rejected):
                     raise voice
-                results.append(_finish(*voice, min_seconds, max_seconds))
-            elif audio_reference.archive_of(reference):
+                results.append(_finish(*voice, reference.speed, min_seconds, max_seconds))
+            elif reference.member:
                 # Not here: another may lie before it in the archive.
-                results.append(Rejected("missing-file", reference))
+                results.append(Rejected("missing-file", str(reference)))
             else:
-                file, _, span = audio_reference.parse(reference)
-                data = recordings.read(file)
-                sound, rate = _decode(data, claim, max_seconds, span)
-                results.append(_finish(sound, rate, min_seconds, max_seconds))
+                data = recordings.read(reference.file)
+                sound, rate = _decode(data, claim, max_seconds, reference.span)
+                results.append(_finish(sound, rate, reference.speed, min_seconds, max_seconds))
         except Rejected as rejected:
             # A new one: through its traceback the one caught holds the whole file.
             results.append(Rejected(rejected.reason, rejected.detail))
-    for place, sound_or_reject in _load_members(references, claims, min_seconds, max_seconds):
+    for place, sound_or_reject in _load_members(parsed, claims, min_seconds, max_seconds):
         results[place] = sound_or_reject
     return results
 
@@ -128,7 +129,7 @@ def most_bytes(max_seconds: float) -> int:
 
 
 def _load_members(
-    references: Sequence[str],
+    references: Sequence[audio_reference.AudioReference],
     claims: Sequence[float | None],
     min_seconds: float,
     max_seconds: float,
@@ -136,9 +137,9 @@ def _load_members(
     """The place of each reference into an archive, and its sound; each archive is read once."""
     wanted: dict[str, dict[str, list[int]]] = {}
     for place, reference in enumerate(references):
-        if archive_path := audio_reference.archive_of(reference):
-            member = audio_reference.parse(reference).member
-            wanted.setdefault(archive_path, {}).setdefault(member, []).append(place)
+        if reference.member:
+            members = wanted.setdefault(reference.file, {})
+            members.setdefault(reference.member, []).append(place)
     for archive_path, places in wanted.items():
         most = most_bytes(max_seconds)
         for member, content in archive.members(archive_path, places, most_bytes=most):
@@ -148,7 +149,8 @@ def _load_members(
                     claimed_seconds=claims[place],
                     min_seconds=min_seconds,
                     max_seconds=max_seconds,
-                    span=audio_reference.parse(references[place]).span,
+                    span=references[place].span,
+                    speed=references[place].speed,
                 )
                 yield place, sound
 
@@ -160,6 +162,7 @@ def decode_content(
     min_seconds: float = MIN_SECONDS,
     max_seconds: float = MAX_SECONDS,
     span: tuple[float, float] | None = None,
+    speed: float = 1.0,
 ) -> np.ndarray | Rejected:
     """`decode_audio` for what may have been rejected before; returns a reject, raises none.
 
@@ -169,12 +172,13 @@ def decode_content(
         min_seconds: as in `load_audio`.
         max_seconds: as in `load_audio`.
         span: the part that is wanted, from and to in seconds; None for all of it.
+        speed: how fast it is played; pitch goes with it.
     """
     if isinstance(content, Rejected):
         return content
     try:
         sound, rate = _decode(content, claimed_seconds, max_seconds, span)
-        return _finish(sound, rate, min_seconds, max_seconds)
+        return _finish(sound, rate, speed, min_seconds, max_seconds)
     except Rejected as rejected:
         # A new one: through its traceback the one caught holds the whole file.
         return Rejected(rejected.reason, rejected.detail)
@@ -202,7 +206,7 @@ def decode_audio(
         Rejected: as in `load_audio`.
     """
     sound, rate = _decode(data, claimed_seconds, max_seconds)
-    return _finish(sound, rate, min_seconds, max_seconds)
+    return _finish(sound, rate, 1.0, min_seconds, max_seconds)
 
 
 class _Sequential(soundfile.SoundFile):
@@ -305,9 +309,17 @@ def _words(error: Exception) -> str:
     return str(error).rpartition(">: ")[2].removeprefix("Error : ") or "no reason given"
 
 
-def _finish(sound: np.ndarray, rate: int, min_seconds: float, max_seconds: float) -> np.ndarray:
+def _finish(
+    sound: np.ndarray, rate: int, speed: float, min_seconds: float, max_seconds: float
+) -> np.ndarray:
     """float32 `[samples]` at `SAMPLE_RATE` within [-1, 1], if there is enough and not too much."""
-    seconds = len(sound) / rate
+    slowest, fastest = audio_reference.SPEEDS
+    if not slowest <= speed <= fastest:
+        detail = f"a speed of {speed:g}, allowed are {slowest:g} to {fastest:g}"
+        raise Rejected("invalid-value", detail)
+    # Played faster, it is as if there were as many samples in less time.
+    played = rate * speed
+    seconds = len(sound) / played
     if seconds == 0:
         raise Rejected("empty-audio", "0 samples")
     if seconds < min_seconds:
@@ -318,7 +330,7 @@ def _finish(sound: np.ndarray, rate: int, min_seconds: float, max_seconds: float
     if peak > 1:
         # Scaled, not clipped: float files on the scale of integers exist.
         sound = sound / peak
-    if rate != SAMPLE_RATE:
-        sound = soxr.resample(sound, rate, SAMPLE_RATE)
+    if played != SAMPLE_RATE:
+        sound = soxr.resample(sound, played, SAMPLE_RATE)
     # The resampling filter overshoots by a few percent.
     return np.clip(sound, -1.0, 1.0)

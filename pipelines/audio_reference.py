@@ -1,8 +1,10 @@
-"""What `Utterance.audio` may say: a file, a member of a tar archive, or a part of a recording.
+"""What `Utterance.audio` may say: a file, a member of a tar archive, a part, another speed.
 
 /data/clips/a.wav   gs://bucket/a.flac          a file
 tar:/data/train.tar.gz!a.wav                    a file inside an archive, which stays packed
 /data/lecture.flac#t=62.5,70.25                 from 62.5 s to 70.25 s (a W3C media fragment)
+/data/clips/a.wav#speed=0.9                     played at 0.9 of its speed: longer, and deeper
+/data/lecture.flac#t=62.5,70.25&speed=1.1       both
 espeak:en?text=hello                            speech to be synthesized, see `synthesis`
 """
 
@@ -12,7 +14,10 @@ import re
 from typing import NamedTuple
 
 TAR = "tar:"
-_FRAGMENT = re.compile(r"#t=(\d+(?:\.\d+)?),(\d+(?:\.\d+)?)$")
+SPEEDS = (0.5, 2.0)
+"""The slowest and the fastest."""
+_NUMBER = r"(\d+(?:\.\d+)?)"
+_FRAGMENT = re.compile(rf"#(?=[ts])(?:t={_NUMBER},{_NUMBER}(?:&(?=s)|$))?(?:speed={_NUMBER})?$")
 
 
 class AudioReference(NamedTuple):
@@ -22,11 +27,13 @@ class AudioReference(NamedTuple):
         file: the path or URL of the file, or of the archive.
         member: the path inside the archive, or empty. Leading folders may be left out.
         span: the part of the recording, from and to in seconds; None for all of it.
+        speed: how fast it is played, within `SPEEDS`.
     """
 
     file: str
     member: str = ""
     span: tuple[float, float] | None = None
+    speed: float = 1.0
 
     def __str__(self) -> str:
         text = self.file
@@ -34,21 +41,22 @@ class AudioReference(NamedTuple):
             # The last exclamation mark ends the archive's path.
             member = self.member.replace("%", "%25").replace("!", "%21")
             text = f"{TAR}{self.file}!{member}"
-        if self.span:
-            text += "#t={:.3f},{:.3f}".format(*self.span)
-        return text
+        parts = ["t={:.3f},{:.3f}".format(*self.span)] if self.span else []
+        parts += [f"speed={self.speed:g}"] if self.speed != 1.0 else []
+        return "#".join([text, *(["&".join(parts)] if parts else [])])
 
 
 def parse(reference: str) -> AudioReference:
     """Takes a reference apart; what has no other form is a file."""
-    span = None
+    span, speed = None, 1.0
     if fragment := _FRAGMENT.search(reference):
-        span = float(fragment[1]), float(fragment[2])
+        span = (float(fragment[1]), float(fragment[2])) if fragment[1] else None
+        speed = float(fragment[3] or 1)
         reference = reference[: fragment.start()]
     archive, mark, member = reference.removeprefix(TAR).rpartition("!")
     if not reference.startswith(TAR) or not mark:
-        return AudioReference(reference, span=span)
-    return AudioReference(archive, member.replace("%21", "!").replace("%25", "%"), span)
+        return AudioReference(reference, span=span, speed=speed)
+    return AudioReference(archive, member.replace("%21", "!").replace("%25", "%"), span, speed)
 
 
 def archive_of(reference: str) -> str:

@@ -62,6 +62,20 @@ class PrepareOptions:
     also: tuple[str, ...] = option(
         (), help="further corpora for the same output, all they hold: wikimatrix=PATH,opus=PATH"
     )
+    train_languages: tuple[str, ...] = option(
+        (),
+        help="train on the speech of these only, the others serve dev and test (tuxpaint: "
+        "es,fr,ru,ro,ca). Else all; this and the next three change --corpus, not --also",
+    )
+    speeds: tuple[float, ...] = option(
+        (), help="copies of training recordings, slower and faster: 0.9,1.1"
+    )
+    synthetic: int = option(
+        0, help="training sentences spoken by eSpeak NG too, in so many voices each"
+    )
+    synthetic_languages: tuple[str, ...] = option(
+        (), help="languages of that speech, heard in recordings or not; else those trained on"
+    )
     audio_root: str = option("", help="where a manifest's audio paths start; else its folder")
     speech_encoder: str = option(
         "whisper_base@4",
@@ -90,6 +104,8 @@ class PrepareOptions:
             raise ValueError("--limit must be at least 1")
         if not 0 <= self.max_rejects <= 1:
             raise ValueError("--max-rejects is a share between 0 and 1")
+        if self.synthetic_languages and not self.synthetic:
+            raise ValueError("--synthetic-languages needs --synthetic: in how many voices")
         if self.codebook_size > 32_767:
             raise ValueError("--codebook-size can't pass 32767: audio tokens are stored as int16")
 
@@ -98,7 +114,10 @@ class PrepareOptions:
         apart = ("output", "overwrite", "dry_run", "max_rejects")
         values = {k: v for k, v in command_line.as_dict(self).items() if k not in apart}
         # Directories made before there were these options stay what they are.
-        later = {"corpus_path": "", "languages": [], "splits": [], "also": [], "min_score": 1.04}
+        later = {
+            **{"corpus_path": "", "languages": [], "splits": [], "also": [], "min_score": 1.04},
+            **{"train_languages": [], "speeds": [], "synthetic": 0, "synthetic_languages": []},
+        }
         return {k: v for k, v in values.items() if k not in later or v != later[k]}
 
 
@@ -169,6 +188,10 @@ def _corpus(options: PrepareOptions) -> Corpus:
         voices=options.voices,
         min_score=options.min_score,
         also=options.also,
+        train_languages=options.train_languages,
+        speeds=options.speeds,
+        synthetic=options.synthetic,
+        synthetic_languages=options.synthetic_languages,
     )
     if next(iter(corpus.rows()), None) is None:
         raise ValueError(f"the corpus {options.corpus} has no rows")

@@ -46,6 +46,10 @@ def open_corpus(
     voices: int = 2,
     min_score: float = 1.04,
     also: Sequence[str] = (),
+    train_languages: Sequence[str] = (),
+    speeds: Sequence[float] = (),
+    synthetic: int = 0,
+    synthetic_languages: Sequence[str] = (),
 ) -> Corpus:
     """The reader for what `--corpus` says.
 
@@ -58,25 +62,45 @@ def open_corpus(
         voices: recordings of each training sentence and language in the demo corpus.
         min_score: of a WikiMatrix pair.
         also: further corpora, `wikimatrix=PATH`, with all languages and splits they have.
+        train_languages: as in `TrainingSpeech`, like the three below; none for the corpus' own
+            choice, if it has one.
+        speeds: copies of training recordings.
+        synthetic: voices that speak training sentences.
+        synthetic_languages: in which languages.
 
     Raises:
         ValueError: there is no such corpus, or it lacks something that it needs.
     """
-    if also:
-        from pipelines.corpora.several import SeveralCorpora
+    corpus = _open(name, path, languages, splits, audio_root, voices, min_score)
+    train_languages = train_languages or getattr(corpus, "train_languages", ())
+    if train_languages or speeds or synthetic:
+        from pipelines.corpora.training_speech import TrainingSpeech
 
-        first = open_corpus(
-            name,
-            path=path,
-            languages=languages,
-            splits=splits,
-            audio_root=audio_root,
-            voices=voices,
-            min_score=min_score,
+        corpus = TrainingSpeech(
+            corpus,
+            languages=train_languages,
+            speeds=speeds,
+            synthetic=synthetic,
+            synthetic_languages=synthetic_languages,
         )
-        named = [corpus.partition("=") for corpus in also]
-        others = [open_corpus(n, path=p, min_score=min_score) for n, _, p in named]
-        return SeveralCorpora([first, *others])
+    if not also:
+        return corpus
+    from pipelines.corpora.several import SeveralCorpora
+
+    named = [other.partition("=") for other in also]
+    others = [open_corpus(n, path=p, min_score=min_score) for n, _, p in named]
+    return SeveralCorpora([corpus, *others])
+
+
+def _open(
+    name: str,
+    path: str,
+    languages: Sequence[str],
+    splits: Sequence[str],
+    audio_root: str,
+    voices: int,
+    min_score: float,
+) -> Corpus:
     if name == "demo":
         from pipelines.corpora.demo import DemoCorpus
 

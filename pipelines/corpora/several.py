@@ -27,7 +27,7 @@ class SeveralCorpora:
         for corpus in self._corpora:
             for row in corpus.rows():
                 if isinstance(row, Utterance):
-                    row = dataclasses.replace(row, corpus=corpus.name)
+                    row = dataclasses.replace(row, corpus=row.corpus or corpus.name)
                 yield row
 
     def card(self) -> dict[str, Any]:

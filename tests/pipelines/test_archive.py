@@ -170,6 +170,9 @@ def test_a_bomb_is_refused_before_it_is_through(tmp_path, monkeypatch):
         ("tar:gs://b/y!.tar!c%21%25/é.wav", AudioReference("gs://b/y!.tar", "c!%/é.wav")),
         ("/a/b.flac#t=1.500,62.250", AudioReference("/a/b.flac", span=(1.5, 62.25))),
         ("tar:/x.tar!a.wav#t=0.000,1.000", AudioReference("/x.tar", "a.wav", (0.0, 1.0))),
+        ("/a/b.ogg#speed=0.9", AudioReference("/a/b.ogg", speed=0.9)),
+        ("tar:/x.tar!a#t=1.000,2.500&speed=1.1", AudioReference("/x.tar", "a", (1, 2.5), 1.1)),
+        ("/a/b#t=.ogg", AudioReference("/a/b#t=.ogg")),
     ],
 )
 def test_a_reference_comes_back_as_it_went_in(text, reference):
