@@ -33,6 +33,7 @@ class FitCodebook(beam.PTransform):
         frames: how many frames to keep of them at most; the memory of the fit.
         seed: seeds sampling and k-means.
         max_seconds: longer recordings are left out.
+        precision: what the speech encoder computes in, `float32` or `bfloat16`.
     """
 
     folder: str
@@ -42,6 +43,7 @@ class FitCodebook(beam.PTransform):
     frames: int
     seed: int
     max_seconds: float
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -56,7 +58,7 @@ class FitCodebook(beam.PTransform):
             | "Chunk" >> beam.FlatMap(_chunks)
             | beam.Reshuffle()
             | "DecodeAudio" >> beam.ParDo(DecodeAudio(self.max_seconds))
-            | "EncodeSpeech" >> encode_speech(self.speech_encoder)
+            | "EncodeSpeech" >> encode_speech(self.speech_encoder, self.precision)
             | "SampleFrames" >> beam.Map(_frames, frames_each, self.seed)
             | "Gather" >> beam.combiners.ToList()
             | "Fit" >> beam.Map(self._fit)
@@ -74,10 +76,11 @@ class FitCodebook(beam.PTransform):
         in_order = [frames for _, frames in sorted(chunks, key=lambda c: c[0])]
         # Of a chunk without a single good recording not even the dimension is known.
         frames = np.concatenate([f for f in in_order if len(f)] or in_order[:1])
-        encoder = load_speech_encoder(self.speech_encoder).card
+        encoder = load_speech_encoder(self.speech_encoder, self.precision).card
         card = {
             "speech_encoder": self.speech_encoder,
             **{f"speech_encoder_{name}": value for name, value in encoder.items()},
+            "speech_encoder_precision": self.precision,
             "utterances_asked_for": self.utterances,
         }
         fitted = kmeans.fit(frames, self.size, seed=self.seed, card=card)

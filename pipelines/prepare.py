@@ -17,6 +17,7 @@ from pipelines.corpora import Corpus, open_corpus
 from pipelines.options import option
 from pipelines.output_dir import OutputDir, OutputError, State
 from pipelines.pairs import KIND
+from pipelines.precision import PRECISIONS, resolve_precision
 from pipelines.rejects import Reject, TooManyRejects
 from pipelines.utterance import SPLITS, Utterance
 
@@ -81,6 +82,12 @@ class PrepareOptions:
         "whisper_base@4",
         help="whisper_base@N taps layer N (1–6); mfcc needs no weights, its tokens are far worse",
     )
+    speech_precision: str = option(
+        "auto",
+        help="what the speech encoder computes in; auto: bfloat16 where the processor has "
+        "instructions for it (AVX512-BF16, AMX), twice as fast there, else float32",
+        choices=PRECISIONS,
+    )
     codebook: str = option("", help="reuse the codebook in this folder instead of fitting one")
     codebook_size: int = option(1024, help="how many audio tokens (k of k-means)")
     codebook_utterances: int = option(1500, help="training recordings sampled to fit the codebook")
@@ -95,6 +102,9 @@ class PrepareOptions:
     dry_run: bool = option(False, help="print what would be read and written, then stop")
 
     def __post_init__(self) -> None:
+        # Resolved here, so that a run that is resumed elsewhere goes on as it began.
+        precision = "float32" if self.speech_encoder == "mfcc" else self.speech_precision
+        object.__setattr__(self, "speech_precision", resolve_precision(precision))
         if unknown := set(self.splits) - set(SPLITS):
             raise ValueError(f"--splits: {', '.join(sorted(unknown))} is none of train, dev, test")
         for name in ("codebook_size", "codebook_utterances", "codebook_frames", "shards"):
@@ -117,6 +127,7 @@ class PrepareOptions:
         later = {
             **{"corpus_path": "", "languages": [], "splits": [], "also": [], "min_score": 1.04},
             **{"train_languages": [], "speeds": [], "synthetic": 0, "synthetic_languages": []},
+            "speech_precision": "float32",
         }
         return {k: v for k, v in values.items() if k not in later or v != later[k]}
 
@@ -233,6 +244,7 @@ def _codebook(
     transform = FitCodebook(
         folder=folder,
         speech_encoder=options.speech_encoder,
+        precision=options.speech_precision,
         size=options.codebook_size,
         utterances=options.codebook_utterances,
         frames=options.codebook_frames,
@@ -273,7 +285,8 @@ def _tokenize(
             | "SkipFinished" >> beam.Filter(unfinished)
             | beam.Reshuffle()
             | "DecodeAudio" >> beam.ParDo(speech.DecodeAudio(options.max_seconds, out.path))
-            | "EncodeSpeech" >> speech.encode_speech(options.speech_encoder)
+            | "EncodeSpeech"
+            >> speech.encode_speech(options.speech_encoder, options.speech_precision)
             | "AssignTokens" >> beam.ParDo(speech.AssignTokens(codebook_folder))
             | "WriteShard" >> beam.ParDo(speech.WriteShard(out.path, options.shards, corpus.name))
         )

@@ -130,20 +130,22 @@ class SpeechEncoderHandler(ModelHandler[Shard, Shard, Any]):
 
     Args:
         name: what `pipelines.speech_encoder.load_speech_encoder` takes.
+        precision: what it computes in, `float32` or `bfloat16`.
 
     A shard is one element: its clips are sorted and batched by length inside the encoder, which
     wastes less padding than batches made of whatever arrives together.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, precision: str = "float32") -> None:
         super().__init__()
         self.name = name
+        self.precision = precision
 
     def load_model(self) -> Any:
         """Loads the encoder once per process."""
         from pipelines.speech_encoder import load_speech_encoder
 
-        return load_speech_encoder(self.name)
+        return load_speech_encoder(self.name, self.precision)
 
     def run_inference(
         self, batch: Sequence[Shard], model: Any, inference_args: dict[str, Any] | None = None
@@ -156,9 +158,9 @@ class SpeechEncoderHandler(ModelHandler[Shard, Shard, Any]):
         return {"min_batch_size": 1, "max_batch_size": 1}
 
 
-def encode_speech(name: str) -> Any:
+def encode_speech(name: str, precision: str = "float32") -> Any:
     """The `RunInference` step that turns a shard's waveforms into features."""
-    return RunInference(SpeechEncoderHandler(name))
+    return RunInference(SpeechEncoderHandler(name, precision))
 
 
 class AssignTokens(beam.DoFn):
@@ -177,7 +179,7 @@ class AssignTokens(beam.DoFn):
 
     def process(self, shard: Shard) -> Iterator[Shard]:
         """Yields the shard with int16 tokens in its arrays."""
-        yield dataclasses.replace(shard, arrays=[self.codebook.assign(a) for a in shard.arrays])
+        yield dataclasses.replace(shard, arrays=self.codebook.assign_all(shard.arrays))
 
 
 class WriteShard(beam.DoFn):

@@ -371,12 +371,14 @@ def test_too_few_frames_end_with_the_reason(
 
 def test_whisper_hears_the_demo(tmp_path: Path) -> None:
     flags = ["--speech-encoder=whisper_base@1", "--codebook-size=16", "--codebook-utterances=8"]
+    flags.append("--speech-precision=bfloat16")
     assert main([*SMALL, *flags, f"--output={tmp_path}/data"]) == 0
     out = opened(f"{tmp_path}/data")
     pairs = all_pairs(out)
 
     assert len(pairs) == 60
     assert out.info["codebook"]["speech_encoder"] == "whisper_base@1"
+    assert out.info["codebook"]["speech_encoder_precision"] == "bfloat16"
     assert Codebook.load(out.file("codebook")).centroids.shape == (16, 512)
     for pair in pairs:
         assert len(pair.source_tokens) == frame_count(round(pair.seconds * 16_000))
