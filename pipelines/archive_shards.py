@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 from pipelines import archive, audio_reference
 from pipelines.audio import SAMPLE_RATE, decode_content, most_bytes
-from pipelines.rejects import Reject, Rejected
+from pipelines.rejects import Rejected
 from pipelines.shard import Shard
 from pipelines.utterance import Utterance
 
@@ -74,8 +74,7 @@ def _decoded(shard: Shard, contents: _Files, max_seconds: float) -> Shard:
             speed=reference.speed,
         )
         if isinstance(sound, Rejected):
-            reject = Reject(utterance.id, utterance.audio, "decode", sound.reason, sound.detail)
-            rejects.append(reject)
+            rejects.append(sound.reject(utterance.id, utterance.audio, "decode"))
         else:
             utterances.append(utterance)
             arrays.append(sound)

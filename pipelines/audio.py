@@ -116,8 +116,7 @@ def load_audio_batch(
                 sound, rate = _decode(data, claim, max_seconds, reference.span)
                 results.append(_finish(sound, rate, reference.speed, min_seconds, max_seconds))
         except Rejected as rejected:
-            # A new one: through its traceback the one caught holds the whole file.
-            results.append(Rejected(rejected.reason, rejected.detail))
+            results.append(rejected.without_traceback())
     for place, sound_or_reject in _load_members(parsed, claims, min_seconds, max_seconds):
         results[place] = sound_or_reject
     return results
@@ -180,8 +179,7 @@ def decode_content(
         sound, rate = _decode(content, claimed_seconds, max_seconds, span)
         return _finish(sound, rate, speed, min_seconds, max_seconds)
     except Rejected as rejected:
-        # A new one: through its traceback the one caught holds the whole file.
-        return Rejected(rejected.reason, rejected.detail)
+        return rejected.without_traceback()
 
 
 def decode_audio(
