@@ -5,8 +5,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
-import time
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -18,14 +16,18 @@ from pipelines import (
 )
 from pipelines.codebook import Codebook
 from pipelines.pairs import Pair, shard_name, write_shard
-from pipelines.rejects import Reject, Rejected
+from pipelines.rejects import Rejected
 from pipelines.shard import Row, Shard, archive_name, unit_of, validate
+from pipelines.stats import counters, summarize
 from pipelines.utterance import SPLITS
 
 import apache_beam as beam  # isort: skip
+from apache_beam.metrics import Metrics  # isort: skip
 from apache_beam.ml.inference.base import ModelHandler, RunInference  # isort: skip
 
 SAMPLE_RATE = 16_000
+METRICS = "babelear"
+"""The namespace of the counters that a runner shows: of this run, while `stats.json` counts all."""
 
 
 @dataclasses.dataclass
@@ -111,7 +113,7 @@ class DecodeAudio(beam.DoFn):
         )
         good = [not isinstance(d, Rejected) for d in decoded]
         rejects = [
-            Reject(u.id, u.audio, "decode", d.reason, d.detail)
+            d.reject(u.id, u.audio, "decode")
             for u, d in zip(shard.utterances, decoded, strict=True)
             if isinstance(d, Rejected)
         ]
@@ -213,7 +215,10 @@ class WriteShard(beam.DoFn):
             data = "".join(lines).encode("utf-8", "backslashreplace")
             storage.write_bytes(storage.join(self.folder, name), data)
             files[name] = storage.sha256(data)
-        storage.write_json(finished_path(self.folder, shard.name), summarize(shard, pairs, files))
+        summary = summarize(shard, pairs, files)
+        storage.write_json(finished_path(self.folder, shard.name), summary)
+        for name, count in counters(summary):
+            Metrics.counter(METRICS, name).inc(count)
         yield shard.index
 
     def _file_name(self, split: str, shard: Shard) -> str:
@@ -253,27 +258,6 @@ def speech_pairs(shard: Shard, provenance: str) -> Iterator[Pair]:
                 target_text=text,
                 target_language=language,
             )
-
-
-def summarize(shard: Shard, pairs: list[Pair], files: dict[str, str]) -> dict[str, Any]:
-    """What a finished shard holds: rows read, rejects by reason, and counts by task, split,
-    language: pairs, seconds of speech, audio tokens, characters of text."""
-    groups: dict[str, dict[str, float]] = {}
-    for pair in pairs:
-        key = f"{pair.task}/{pair.split}/{pair.source_language}"
-        group = groups.setdefault(key, {"pairs": 0, "seconds": 0.0, "tokens": 0, "characters": 0})
-        group["pairs"] += 1
-        group["seconds"] += pair.seconds
-        group["tokens"] += len(pair.source_tokens)
-        group["characters"] += len(pair.target_text)
-    return {
-        "shard": shard.name,
-        "rows": shard.rows,
-        "rejects": dict(sorted(Counter(r.reason for r in shard.rejects).items())),
-        "groups": dict(sorted(groups.items())),
-        "files": files,
-        "finished": time.time(),
-    }
 
 
 def finished_path(folder: str, name: str) -> str:

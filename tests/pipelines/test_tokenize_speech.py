@@ -11,6 +11,7 @@ from typing import Any
 import apache_beam as beam
 import numpy as np
 import pytest
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 
 from pipelines import storage
@@ -20,6 +21,7 @@ from pipelines.rejects import Reject
 from pipelines.shard import Shard
 from pipelines.speech_encoder import load_speech_encoder
 from pipelines.tokenize_speech import (
+    METRICS,
     AssignTokens,
     DecodeAudio,
     GroupIntoShards,
@@ -298,6 +300,10 @@ def test_the_summary_counts_what_the_shard_holds(written: tuple[Path, dict[str, 
     assert summary["shard"] == "00003"
     assert summary["rows"] == 6
     assert summary["rejects"] == {"missing-column": 1, "not-audio": 1}
+    assert summary["rejects_by_stage"] == {
+        "decode": {"not-audio": 1},
+        "read": {"missing-column": 1},
+    }
     assert summary["groups"] == {
         "bitext/train/fr": {"pairs": 1, "seconds": 0.0, "tokens": 0, "characters": 7},
         "transcription/test/en": {"pairs": 1, "seconds": 0.12, "tokens": 3, "characters": 9},
@@ -318,9 +324,32 @@ def test_the_rejects_of_a_shard_can_be_read_line_by_line(
         "stage": "read",
         "reason": "missing-column",
         "detail": "no 'language'",
+        "exception": "",
     }
     assert (second["id"], second["uri"]) == ("half\ud83d", "/é.wav")
     assert "/é.wav" in text
+
+
+def test_a_runner_shows_what_was_written_and_rejected(tmp_path: Path) -> None:
+    pipeline = beam.Pipeline(runner=FnApiRunner())
+    _ = pipeline | beam.Create([tokenized_shard()]) | beam.ParDo(WriteShard(str(tmp_path), 8, "x"))
+    result = pipeline.run()
+    result.wait_until_finish()
+    found = {
+        metric.key.metric.name: metric.committed
+        for metric in result.metrics().query()["counters"]
+        if metric.key.metric.namespace == METRICS
+    }
+
+    assert found == {
+        "rows": 6,
+        "pairs": 4,
+        "audio_seconds": 0,
+        "audio_tokens": 6,
+        "rejects": 2,
+        "rejects/read/missing-column": 1,
+        "rejects/decode/not-audio": 1,
+    }
 
 
 def test_a_shard_of_rejects_only_is_finished_too(tmp_path: Path) -> None:
