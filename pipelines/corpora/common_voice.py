@@ -79,10 +79,7 @@ def table_rows(
                 if columns and raw.strip():
                     yield place, _by_column(columns, fields_of(text))
             except Rejected as rejected:
-                yield (
-                    place,
-                    Rejected(rejected.reason, f"{place}: {rejected.detail}", rejected.exception),
-                )
+                yield place, Rejected(rejected.reason, f"{place}: {rejected.detail}")
                 continue
             if not columns:
                 columns = fields_of(text)

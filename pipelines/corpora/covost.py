@@ -101,7 +101,7 @@ class CovostCorpus:
         for place, row in table_rows(release.table, release.member, ("path", "sentence")):
             if isinstance(row, Rejected):
                 # Of rows that can't be read nobody knows whether they belong to the corpus.
-                yield row.reject(f"covost-{place}", release.table, "read")
+                yield Reject(f"covost-{place}", release.table, "read", row.reason, row.detail)
                 continue
             path = row["path"].strip()
             if (found := texts.take(path)) is None:
@@ -110,7 +110,8 @@ class CovostCorpus:
                 file_name = plain_file_name(path)
                 transcript = transcript_of({"transcript": without_quotes(row["sentence"])})
             except Rejected as rejected:
-                yield rejected.reject(f"covost-{place}", path, "read", place=place)
+                detail = f"{place}: {rejected.detail}"
+                yield Reject(f"covost-{place}", path, "read", rejected.reason, detail)
                 continue
             yield Utterance(
                 id=f"covost-{language_code(source)}-{posixpath.splitext(file_name)[0]}",
@@ -159,7 +160,7 @@ class _Translations:
         needed = ("path", "translation", "split")
         for place, row in table_rows(table, member, needed):
             if isinstance(row, Rejected):
-                yield row.reject(f"covost-{place}", table, "read")
+                yield Reject(f"covost-{place}", table, "read", row.reason, row.detail)
                 continue
             split = SPLIT_OF.get(row["split"].strip())
             if split not in splits:
