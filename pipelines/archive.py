@@ -81,7 +81,7 @@ def members(
     except Rejected as rejected:
         problem = rejected
     for name in missing:
-        yield name, Rejected(problem.reason, problem.detail)
+        yield name, problem.without_traceback()
 
 
 def _content(stream: _Stream, full: str, kind: bytes, size: int, most: int) -> bytes | Rejected:

@@ -13,7 +13,7 @@ import difflib
 import sys
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -47,6 +47,7 @@ def parse(
     prog: str,
     description: str,
     beam: bool = False,
+    defaults: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
 ) -> tuple[T, list[str]]:
     """Parses a command line into `options_class`.
 
@@ -92,6 +93,11 @@ def parse(
         if not flag.startswith("--") and not passed:
             parser.error(f"unexpected argument {argument!r}; every option is a --flag")
         passed.append(argument)
+    if defaults is not None:
+        try:
+            values = {**defaults(values), **values}
+        except ValueError as error:
+            parser.error(str(error))
     missing = [
         name
         for name, f in fields.items()

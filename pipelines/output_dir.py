@@ -6,16 +6,18 @@
     COMPLETED    written last; holds the hash of info.json
 
 A reader refuses a directory without `COMPLETED`. A writer that finds one resumes it if it was begun
-with the same options, reuses it if it is complete, and refuses anything else.
+with the same options, reuses it if it is complete, and refuses anything else, also one that another
+process is writing (`pipelines.output_lock`).
 """
 
 from __future__ import annotations
 
 import enum
 import json
+import os
 from typing import Any
 
-from pipelines import storage
+from pipelines import output_lock, storage
 
 VERSION = "0.1.0"
 
@@ -49,6 +51,7 @@ class OutputDir:
     def __init__(self, path: str, *, kind: str) -> None:
         self.path = path.rstrip("/") or "/"
         self.kind = kind
+        self._lock: output_lock.OutputLock | None = None
 
     def file(self, *names: str) -> str:
         """The path of something inside."""
@@ -62,23 +65,63 @@ class OutputDir:
     def begin(self, options: dict[str, Any], *, overwrite: bool = False) -> State:
         """Starts or resumes writing; where nothing was written yet, other options may replace it.
 
+        A local directory is locked until `complete`, `release` or the end of the process.
+
         Args:
             options: whatever decides the content (not where or how fast it is made).
             overwrite: throw away what is there and begin anew.
 
         Raises:
-            OutputError: the directory holds something else and `overwrite` is false.
+            OutputError: the directory holds something else and `overwrite` is false; or another
+                process is writing it.
         """
         options = _plain(options)
+        if not overwrite and self._is_complete_with(options):
+            return State.COMPLETE
+        self._take_lock()
+        try:
+            return self._begin(options, overwrite)
+        except BaseException:
+            self.release()
+            raise
+
+    def release(self) -> None:
+        """Lets another process write here; what is unfinished can be resumed."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def _is_complete_with(self, options: dict[str, Any]) -> bool:
+        begun = self.file("begun.json")
+        return (
+            self.is_complete
+            and storage.exists(begun)
+            and storage.read_json(begun) == {"kind": self.kind, "options": options}
+        )
+
+    def _take_lock(self) -> None:
+        if storage.is_remote(self.path) or self._lock is not None:
+            return
+        try:
+            self._lock = output_lock.OutputLock(self.path)
+        except output_lock.Held as held:
+            raise OutputError(
+                f"{self.path} is being written by {held.holder}; wait until it is done, "
+                "or choose another --output"
+            ) from None
+
+    def _begin(self, options: dict[str, Any], overwrite: bool) -> State:
         if storage.exists(self.file("begun.json")):
             begun = storage.read_json(self.file("begun.json"))
             different = _differences(begun, {"kind": self.kind, "options": options})
             if not different and not overwrite:
                 if self.is_complete:
+                    self.release()
                     return State.COMPLETE
                 storage.remove_temporary_files(self.path)
                 return State.RESUMED
-            if not overwrite and not storage.is_empty(self.path, but_for="begun.json"):
+            allowed = ("begun.json", output_lock.NAME)
+            if not overwrite and not storage.is_empty(self.path, but_for=allowed):
                 raise OutputError(
                     f"{self.path} was made with other options ({different}); "
                     "choose another --output, or --overwrite it"
@@ -86,8 +129,9 @@ class OutputDir:
             if storage.is_remote(self.path):
                 raise OutputError(f"remove {self.path} yourself: a bucket's folder is not emptied")
             storage.remove(self.file("COMPLETED"))
-            storage.remove(self.path)
-        elif not storage.is_empty(self.path):
+            for name in set(os.listdir(self.path)) - {output_lock.NAME}:
+                storage.remove(self.file(name))
+        elif not storage.is_empty(self.path, but_for=(output_lock.NAME,)):
             raise OutputError(
                 f"{self.path} holds files that no stage wrote; choose another --output"
             )
@@ -112,6 +156,7 @@ class OutputDir:
         storage.write_json(self.file("info.json"), record)
         digest = storage.sha256(storage.read_bytes(self.file("info.json")))
         storage.write_bytes(self.file("COMPLETED"), digest.encode())
+        self.release()
 
     @classmethod
     def open(cls, path: str, *, kind: str) -> OutputDir:

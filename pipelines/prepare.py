@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import sys
 import time
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +16,12 @@ from pipelines.corpora import Corpus, open_corpus
 from pipelines.options import option
 from pipelines.output_dir import OutputDir, OutputError, State
 from pipelines.pairs import KIND
-from pipelines.rejects import Reject, TooManyRejects
-from pipelines.utterance import SPLITS, Utterance
+from pipelines.plan import count, describe
+from pipelines.precision import PRECISIONS, resolve_precision
+from pipelines.rejected_rows import RejectedRows, recorded_options
+from pipelines.rejects import TooManyRejects
+from pipelines.stats import check_rejects, merge, summary
+from pipelines.utterance import SPLITS
 
 DESCRIPTION = """\
 Turns a corpus of speech into audio tokens and writes (audio tokens, text) pairs for training,
@@ -31,10 +34,13 @@ examples:
   python -m pipelines.prepare --corpus my/manifest.tsv --output data --dry-run
   python -m pipelines.prepare --corpus fleurs --corpus-path fleurs --languages fr,de --output data
   python -m pipelines.prepare --corpus covost --corpus-path cv --languages fr,en-de --output data
+  python -m pipelines.prepare --only-rejects data --output data-mended
 
 A manifest has the columns audio, language, transcript and, if you like, id, sentence_id, split
 (train, dev, test), speaker, gender, seconds. Rows that can't be used go to rejects-*.jsonl with the
-reason. docs/corpora.md tells where to get the published corpora, and how they have to lie.
+reason. Mend them, and --only-rejects prepares them alone, with the options and the codebook of the
+first time, into a folder to be used beside the first. docs/corpora.md tells where to get the
+published corpora, and how they have to lie.
 """
 
 
@@ -81,24 +87,34 @@ class PrepareOptions:
         "whisper_base@4",
         help="whisper_base@N taps layer N (1–6); mfcc needs no weights, its tokens are far worse",
     )
+    speech_precision: str = option(
+        "auto",
+        help="what the speech encoder computes in; auto: bfloat16 where the processor has "
+        "instructions for it (AVX512-BF16, AMX), twice as fast there, else float32",
+        choices=PRECISIONS,
+    )
     codebook: str = option("", help="reuse the codebook in this folder instead of fitting one")
     codebook_size: int = option(1024, help="how many audio tokens (k of k-means)")
     codebook_utterances: int = option(1500, help="training recordings sampled to fit the codebook")
     codebook_frames: int = option(45_000, help="frames kept of that sample, 25 a second")
     shards: int = option(32, help="units of work, each read, tokenized and written in one go")
     voices: int = option(1, help="demo corpus: recordings of each training sentence and language")
-    max_seconds: float = option(
-        600.0,
-        help="longer recordings are rejected; 36000 allows ten hours, which need the memory of "
-        "ten minutes",
-    )
+    max_seconds: float = option(600.0, help="longer recordings are rejected")
     max_rejects: float = option(0.05, help="fail if a larger share of the rows is rejected")
     seed: int = option(0, help="seeds the sample and k-means")
+    only_rejects: str = option(
+        "",
+        help="prepare what this folder rejected: the rows of its corpus that it has no pair of. "
+        "Its own options are the defaults",
+    )
     limit: int | None = option(None, help="read only so many rows of the corpus")
     overwrite: bool = option(False, help="throw away what is there and begin anew")
     dry_run: bool = option(False, help="print what would be read and written, then stop")
 
     def __post_init__(self) -> None:
+        # Resolved here, so that a run that is resumed elsewhere goes on as it began.
+        precision = "float32" if self.speech_encoder == "mfcc" else self.speech_precision
+        object.__setattr__(self, "speech_precision", resolve_precision(precision))
         if unknown := set(self.splits) - set(SPLITS):
             raise ValueError(f"--splits: {', '.join(sorted(unknown))} is none of train, dev, test")
         for name in ("codebook_size", "codebook_utterances", "codebook_frames", "shards"):
@@ -110,6 +126,8 @@ class PrepareOptions:
             raise ValueError("--max-rejects is a share between 0 and 1")
         if self.synthetic_languages and not self.synthetic:
             raise ValueError("--synthetic-languages needs --synthetic: in how many voices")
+        if self.only_rejects and self.codebook != storage.join(self.only_rejects, "codebook"):
+            raise ValueError("--only-rejects takes the codebook of its folder: no --codebook")
         if self.codebook_size > 32_767:
             raise ValueError("--codebook-size can't pass 32767: audio tokens are stored as int16")
 
@@ -117,18 +135,27 @@ class PrepareOptions:
         """What decides the output's bytes, not where or whether it is made."""
         apart = ("output", "overwrite", "dry_run", "max_rejects")
         values = {k: v for k, v in command_line.as_dict(self).items() if k not in apart}
-        # Directories made before there were these options stay what they are.
-        later = {
-            **{"corpus_path": "", "languages": [], "splits": [], "also": [], "min_score": 1.04},
-            **{"train_languages": [], "speeds": [], "synthetic": 0, "synthetic_languages": []},
-        }
-        return {k: v for k, v in values.items() if k not in later or v != later[k]}
+        return {k: v for k, v in values.items() if k not in _LATER or v != _LATER[k]}
+
+
+# Directories made before there were these options stay what they are.
+_LATER: dict[str, Any] = {
+    **{"corpus_path": "", "languages": [], "splits": [], "also": [], "min_score": 1.04},
+    **{"train_languages": [], "speeds": [], "synthetic": 0, "synthetic_languages": []},
+    "speech_precision": "float32",
+    "only_rejects": "",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     options, beam_flags = command_line.parse(
-        PrepareOptions, argv, prog="python -m pipelines.prepare", description=DESCRIPTION, beam=True
+        PrepareOptions,
+        argv,
+        prog="python -m pipelines.prepare",
+        description=DESCRIPTION,
+        beam=True,
+        defaults=_recorded,
     )
     try:
         if options.dry_run:
@@ -139,6 +166,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"prepare: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _recorded(given: dict[str, Any]) -> dict[str, Any]:
+    """The options recorded in the folder of which only the rejects are wanted."""
+    if not given.get("only_rejects"):
+        return {}
+    try:
+        return recorded_options(given["only_rejects"], PrepareOptions, _LATER)
+    except OutputError as error:
+        raise ValueError(f"--only-rejects: {error}") from None
 
 
 def prepare(options: PrepareOptions, beam_flags: Sequence[str] = ()) -> OutputDir:
@@ -155,9 +192,26 @@ def prepare(options: PrepareOptions, beam_flags: Sequence[str] = ()) -> OutputDi
         "corpus_sha256": corpus.card().get("sha256"),
         "codebook_sha256": given.sha256 if given else None,
     }
+    if options.only_rejects:
+        inputs["without"] = corpus.card()["without"]
     if out.begin({**options.content(), **inputs}, overwrite=options.overwrite) is State.COMPLETE:
         print(f"{out.path} is complete; nothing to do")
         return out
+    try:
+        _finish(options, corpus, given, out, beam_flags)
+    finally:
+        out.release()
+    return out
+
+
+def _finish(
+    options: PrepareOptions,
+    corpus: Corpus,
+    given: Codebook | None,
+    out: OutputDir,
+    beam_flags: Sequence[str],
+) -> None:
+    """Makes what a directory lacks, and publishes it."""
     started = time.time()
     codebook_folder = _codebook(options, corpus, given, out, beam_flags)
     fitted = time.time()
@@ -167,7 +221,7 @@ def prepare(options: PrepareOptions, beam_flags: Sequence[str] = ()) -> OutputDi
     shards = [storage.read_json(p) for p in storage.list_files(out.file("finished"), "*.json")]
     stats = merge(shards)
     stats["wall_seconds"] = {"codebook": fitted - started, "tokenize": finished - fitted}
-    _check_rejects(stats, options.max_rejects, out.path)
+    check_rejects(stats, options.max_rejects, out.path, of=getattr(corpus, "rows_in_all", 0))
     files = [name for shard in shards for name in shard["files"]]
     info = {
         "schema": "pipelines.pairs.Pair as tf.train.Example in TFRecord",
@@ -178,7 +232,12 @@ def prepare(options: PrepareOptions, beam_flags: Sequence[str] = ()) -> OutputDi
     files += ["codebook/codebook.npz", "codebook/card.json"]
     out.complete(files=sorted(files), stats=stats, info=info)
     print(summary(stats, out.path))
-    return out
+
+
+def plan(options: PrepareOptions) -> str:
+    """What `--dry-run` prints."""
+    corpus, _ = _corpus(options), _given_codebook(options)
+    return describe(count(corpus, options.shards, options.limit), options)
 
 
 def _corpus(options: PrepareOptions) -> Corpus:
@@ -197,6 +256,10 @@ def _corpus(options: PrepareOptions) -> Corpus:
         synthetic=options.synthetic,
         synthetic_languages=options.synthetic_languages,
     )
+    if options.only_rejects:
+        corpus = RejectedRows(corpus, options.only_rejects, options.limit)
+        if next(iter(corpus.rows()), None) is None:
+            raise ValueError(f"{options.only_rejects} has every row of the corpus: nothing to do")
     if next(iter(corpus.rows()), None) is None:
         raise ValueError(f"the corpus {options.corpus} has no rows")
     return corpus
@@ -237,6 +300,7 @@ def _codebook(
     transform = FitCodebook(
         folder=folder,
         speech_encoder=options.speech_encoder,
+        precision=options.speech_precision,
         size=options.codebook_size,
         utterances=options.codebook_utterances,
         frames=options.codebook_frames,
@@ -262,7 +326,6 @@ def _tokenize(
 
     from pipelines import beam_runner
     from pipelines import tokenize_speech as speech
-    from pipelines.encode_speech import AssignTokens, EncodeSpeech
 
     if _all_rows_are_finished(options, corpus, out):
         return
@@ -278,7 +341,9 @@ def _tokenize(
             | "SkipFinished" >> beam.Filter(unfinished)
             | beam.Reshuffle()
             | "DecodeAudio" >> beam.ParDo(speech.DecodeAudio(options.max_seconds, out.path))
-            | "EncodeSpeech" >> EncodeSpeech(options.speech_encoder, AssignTokens(codebook_folder))
+            | "EncodeSpeech"
+            >> speech.encode_speech(options.speech_encoder, options.speech_precision)
+            | "AssignTokens" >> beam.ParDo(speech.AssignTokens(codebook_folder))
             | "WriteShard" >> beam.ParDo(speech.WriteShard(out.path, options.shards, corpus.name))
         )
 
@@ -295,73 +360,6 @@ def _all_rows_are_finished(options: PrepareOptions, corpus: Corpus, out: OutputD
         return False
     rows = sum(1 for _ in itertools.islice(corpus.rows(), options.limit))
     return rows == sum(int(storage.read_json(path)["rows"]) for path in finished)
-
-
-def merge(shards: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Adds up the summaries of finished shards."""
-    rejects: Counter[str] = Counter()
-    groups: dict[str, Counter[str]] = {}
-    for shard in shards:
-        rejects.update(shard["rejects"])
-        for name, group in shard["groups"].items():
-            groups.setdefault(name, Counter()).update(group)
-    return {
-        "rows": sum(shard["rows"] for shard in shards),
-        "pairs": sum(int(group["pairs"]) for group in groups.values()),
-        "rejects": dict(sorted(rejects.items())),
-        "groups": {name: dict(group) for name, group in sorted(groups.items())},
-    }
-
-
-def _check_rejects(stats: dict[str, Any], threshold: float, path: str) -> None:
-    rejected = sum(stats["rejects"].values())
-    if rejected > threshold * stats["rows"]:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in stats["rejects"].items())
-        raise TooManyRejects(
-            f"{rejected} of {stats['rows']} rows were rejected ({reasons}); see "
-            f"{path}/rejects-*.jsonl, mend them and --overwrite the output, or run again with a "
-            f"higher --max-rejects (now {threshold:g}): finished shards are kept"
-        )
-
-
-def summary(stats: dict[str, Any], path: str) -> str:
-    """A few lines for the terminal."""
-    speech = [g for name, g in stats["groups"].items() if name.startswith("transcription/")]
-    hours = sum(g["seconds"] for g in speech) / 3600
-    tokens = sum(int(g["tokens"]) for g in speech)
-    rejected = sum(stats["rejects"].values())
-    lines = [
-        f"{path}: {stats['pairs']:,} pairs from {stats['rows']:,} rows, {rejected:,} rejected",
-        f"  {hours:.2f} hours of speech, {tokens:,} audio tokens",
-    ]
-    lines += [f"  rejected: {count:,} {reason}" for reason, count in stats["rejects"].items()]
-    return "\n".join(lines)
-
-
-def plan(options: PrepareOptions) -> str:
-    """What `--dry-run` prints: the rows by split and language, and what would be written."""
-    corpus, _ = _corpus(options), _given_codebook(options)
-    counts: Counter[tuple[str, str, str]] = Counter()
-    for number, row in enumerate(corpus.rows()):
-        if options.limit is not None and number >= options.limit:
-            break
-        if isinstance(row, Utterance):
-            counts["speech", row.split, row.language] += 1
-        elif isinstance(row, Reject):
-            counts["rejected", row.reason, ""] += 1
-        else:
-            counts[row.task, row.split, row.source_language] += 1
-    lines = [f"{options.corpus}: {sum(counts.values()):,} rows, into {options.shards} shards"]
-    for kind, group in sorted({(kind, group) for kind, group, _ in counts}):
-        languages = {lang: n for (k, g, lang), n in counts.items() if (k, g) == (kind, group)}
-        each = " ".join(f"{language}:{n:,}" for language, n in languages.items() if language)
-        lines.append(f"  {kind:<10} {group:<6} {sum(languages.values()):>9,}  {each}")
-    codebook = options.codebook or (
-        f"fitted, k = {options.codebook_size}, on {options.codebook_utterances:,} recordings"
-    )
-    lines += [f"  speech encoder {options.speech_encoder}, codebook {codebook}"]
-    lines += [f"  would write {options.output}"]
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ class Reject:
         stage: where it was noticed: `read`, `validate`, `decode`, `encode`.
         reason: a slug that can be counted, such as `truncated-audio`.
         detail: a sentence for a person, with the numbers that decided it.
+        exception: the class of the error behind it (`LibsndfileError`), empty if there was none.
     """
 
     id: str
@@ -22,6 +23,7 @@ class Reject:
     stage: str
     reason: str
     detail: str
+    exception: str = ""
 
 
 class Rejected(ValueError):
@@ -30,15 +32,43 @@ class Rejected(ValueError):
     Args:
         reason: the slug, as in `Reject.reason`.
         detail: the sentence, as in `Reject.detail`.
+        exception: as in `Reject.exception`; if empty, the error it is raised in the handling of.
     """
 
-    def __init__(self, reason: str, detail: str) -> None:
+    def __init__(self, reason: str, detail: str, exception: str = "") -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+        self._exception = exception
 
-    def __reduce__(self) -> tuple[type[Rejected], tuple[str, str]]:
-        return type(self), (self.reason, self.detail)
+    @property
+    def exception(self) -> str:
+        """The class of the error behind it, or empty."""
+        error: BaseException | None = self
+        while isinstance(error, Rejected):
+            if error._exception:
+                return error._exception
+            error = error.__cause__ or error.__context__
+        return type(error).__name__ if error else ""
+
+    def without_traceback(self) -> Rejected:
+        """The same to be kept: through its traceback, one that was caught holds whole files."""
+        return Rejected(self.reason, self.detail, self.exception)
+
+    def reject(self, id: str, uri: str, stage: str, *, place: str = "") -> Reject:
+        """What is written down.
+
+        Args:
+            id: as in `Reject`.
+            uri: as in `Reject`.
+            stage: as in `Reject`.
+            place: put before the detail, where the id doesn't say it.
+        """
+        detail = f"{place}: {self.detail}" if place else self.detail
+        return Reject(id, uri, stage, self.reason, detail, self.exception)
+
+    def __reduce__(self) -> tuple[type[Rejected], tuple[str, str, str]]:
+        return type(self), (self.reason, self.detail, self.exception)
 
 
 class TooManyRejects(RuntimeError):

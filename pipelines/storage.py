@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -105,16 +106,16 @@ def list_tree(folder: str) -> list[tuple[str, int]]:
     )
 
 
-def is_empty(folder: str, *, but_for: str = "") -> bool:
+def is_empty(folder: str, *, but_for: Collection[str] = ()) -> bool:
     """Whether it is absent, or holds nothing but what a killed local writer left behind.
 
     Args:
         folder: local, or remote: there, any file counts.
-        but_for: the name of a local file that doesn't count.
+        but_for: names of local files that don't count.
     """
     if is_remote(folder) or not os.path.exists(folder):
         return not list_files(folder)
-    names = set(os.listdir(folder)) - {but_for}
+    names = set(os.listdir(folder)).difference(but_for)
     return all(name.startswith(TEMPORARY) for name in names)
 
 

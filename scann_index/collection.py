@@ -208,7 +208,7 @@ def read_sentences(path: str, language: str) -> Iterator[Row | Reject]:
                 raise Rejected("duplicate-id", f"another line has the id {name!r}")
             seen.add(name)
         except Rejected as rejected:
-            yield Reject(place, path, "read", rejected.reason, rejected.detail)
+            yield rejected.reject(place, path, "read")
         else:
             yield Row(name, "", language, "text", text)
 

@@ -192,7 +192,8 @@ def settings(report: Mapping[str, Any], data: OutputDir, run: OutputDir | None) 
     """Model, index, corpus and codebook as they describe themselves."""
     parts: dict[str, Mapping[str, Any]] = {
         "Training": {**run.info["options"], **run.stats} if run else {},
-        "Index": report["index"],
+        "Index": report.get("index", {}),
+        "Cascade": report.get("cascade", {}),
         "Corpus": data.info.get("corpus", {}),
         "Codebook": data.info.get("codebook", {}),
     }

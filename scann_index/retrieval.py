@@ -20,6 +20,7 @@ from scann_index.row import Row, from_table, no_rows
 
 if TYPE_CHECKING:
     from scann_index.bundle import IndexShard
+    from scann_index.vector_table import VectorTable
 
 POOL = (
     "all rows of the split in one language and one modality; "
@@ -45,7 +46,7 @@ class Candidates:
         owners: int32 `[rows]`, the shard that each lies in.
     """
 
-    def __init__(self, shards: Sequence[IndexShard], split: str) -> None:
+    def __init__(self, shards: Sequence[IndexShard | VectorTable], split: str) -> None:
         import pyarrow as pa
         import pyarrow.compute as pc
 

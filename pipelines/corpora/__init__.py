@@ -17,7 +17,8 @@ Row = Utterance | Pair | Reject
 class Corpus(Protocol):
     """What a reader offers; it is pickled to the worker that reads.
 
-    One whose sound lies in tar archives has an `in_archives` that is true.
+    One whose sound lies in tar archives has an `in_archives` that is true; one whose rows don't say
+    how long they are may have `typical_seconds`.
     """
 
     name: str

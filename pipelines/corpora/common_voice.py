@@ -79,7 +79,10 @@ def table_rows(
                 if columns and raw.strip():
                     yield place, _by_column(columns, fields_of(text))
             except Rejected as rejected:
-                yield place, Rejected(rejected.reason, f"{place}: {rejected.detail}")
+                yield (
+                    place,
+                    Rejected(rejected.reason, f"{place}: {rejected.detail}", rejected.exception),
+                )
                 continue
             if not columns:
                 columns = fields_of(text)

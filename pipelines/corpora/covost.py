@@ -101,7 +101,7 @@ class CovostCorpus:
         for place, row in table_rows(release.table, release.member, ("path", "sentence")):
             if isinstance(row, Rejected):
                 # Of rows that can't be read nobody knows whether they belong to the corpus.
-                yield Reject(f"covost-{place}", release.table, "read", row.reason, row.detail)
+                yield row.reject(f"covost-{place}", release.table, "read")
                 continue
             path = row["path"].strip()
             if (found := texts.take(path)) is None:
@@ -110,8 +110,7 @@ class CovostCorpus:
                 file_name = plain_file_name(path)
                 transcript = transcript_of({"transcript": without_quotes(row["sentence"])})
             except Rejected as rejected:
-                detail = f"{place}: {rejected.detail}"
-                yield Reject(f"covost-{place}", path, "read", rejected.reason, detail)
+                yield rejected.reject(f"covost-{place}", path, "read", place=place)
                 continue
             yield Utterance(
                 id=f"covost-{language_code(source)}-{posixpath.splitext(file_name)[0]}",
@@ -160,7 +159,7 @@ class _Translations:
         needed = ("path", "translation", "split")
         for place, row in table_rows(table, member, needed):
             if isinstance(row, Rejected):
-                yield Reject(f"covost-{place}", table, "read", row.reason, row.detail)
+                yield row.reject(f"covost-{place}", table, "read")
                 continue
             split = SPLIT_OF.get(row["split"].strip())
             if split not in splits:

@@ -49,6 +49,7 @@ class DemoCorpus:
     """
 
     name = "demo"
+    typical_seconds = 1.1
 
     def __init__(self, voices_per_sentence: int = 2) -> None:
         if voices_per_sentence < 1:

@@ -95,7 +95,7 @@ class FleursCorpus:
                 if raw.strip():
                     yield self._row(config, split, f"{place}:{number}", raw)
         except Rejected as rejected:
-            yield Reject(place, table, "read", rejected.reason, rejected.detail)
+            yield rejected.reject(place, table, "read")
 
     def _row(self, config: str, split: str, place: str, raw: bytes) -> Utterance | Reject:
         archive = storage.join(self.root, config, "audio", f"{split}.tar.gz")
@@ -119,8 +119,7 @@ class FleursCorpus:
                 gender=normalized_gender(row["gender"]),
             )
         except Rejected as rejected:
-            detail = f"{place}: {rejected.detail}"
-            return Reject(f"fleurs-{place}", archive, "read", rejected.reason, detail)
+            return rejected.reject(f"fleurs-{place}", archive, "read", place=place)
 
 
 def plain_file_name(name: str) -> str:

@@ -78,13 +78,8 @@ class ManifestCorpus:
                     raise row
                 yield self._utterance(row, place)
             except Rejected as rejected:
-                yield Reject(
-                    id=readable(row, "id") or place,
-                    uri=readable(row, "audio"),
-                    stage="read",
-                    reason=rejected.reason,
-                    detail=f"{place}: {rejected.detail}",
-                )
+                id, uri = readable(row, "id") or place, readable(row, "audio")
+                yield rejected.reject(id, uri, "read", place=place)
 
     def card(self) -> dict[str, Any]:
         """The manifest's name and hash."""

@@ -179,4 +179,4 @@ def _other_side(path: str) -> re.Match[str] | None:
 
 
 def _reject(id: str, file: str, rejected: Rejected) -> Reject:
-    return Reject(id, file, "read", rejected.reason, f"{id}: {rejected.detail}")
+    return rejected.reject(id, file, "read", place=id)

@@ -83,7 +83,7 @@ class _JsonCorpus(ABC):
                 if raw.strip():
                     yield from self._row(f"{name}:{number}", raw)
         except Rejected as rejected:
-            yield Reject(name, self.path, "read", rejected.reason, rejected.detail)
+            yield rejected.reject(name, self.path, "read")
 
     def card(self) -> dict[str, Any]:
         """What was read."""
@@ -96,7 +96,7 @@ class _JsonCorpus(ABC):
             yield from self._utterances(row, place)
         except Rejected as rejected:
             id, uri = readable(row, "id") or place, readable(row, "audio_filepath")
-            yield Reject(id, uri, "read", rejected.reason, f"{place}: {rejected.detail}")
+            yield rejected.reject(id, uri, "read", place=place)
 
     @abstractmethod
     def _utterances(self, row: dict[str, Any], place: str) -> Iterator[Utterance | Reject]:
@@ -172,8 +172,7 @@ class LhotseCorpus(_JsonCorpus):
                 whole = start < 0.001 and abs(span[1] - length) < 0.01
                 yield self._utterance(id, file, fields, None if whole else span)
             except Rejected as rejected:
-                detail = f"{place}: {rejected.detail}"
-                yield Reject(id, file, "read", rejected.reason, detail)
+                yield rejected.reject(id, file, "read", place=place)
 
 
 def _recording(cut: dict[str, Any]) -> tuple[str, float]:

@@ -222,7 +222,7 @@ def _read(root: str) -> _Stamps:
             texts[name[:-4]] = _texts(storage.join(root, name))
         except Rejected as rejected:
             path = storage.join(root, name)
-            rejects.append(Reject(name, path, "read", rejected.reason, rejected.detail))
+            rejects.append(rejected.reject(name, path, "read"))
     recordings: list[_Recording] = []
     for name in sorted(files):
         if match := _DESCRIPTION.fullmatch(name):

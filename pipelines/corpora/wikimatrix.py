@@ -65,7 +65,7 @@ class WikiMatrixCorpus:
                     if row is not None:
                         yield row
             except Rejected as rejected:
-                yield Reject(place, file, "read", rejected.reason, rejected.detail)
+                yield rejected.reject(place, file, "read")
 
     def card(self) -> dict[str, Any]:
         """What was read."""
@@ -85,7 +85,7 @@ class WikiMatrixCorpus:
             texts = (one, fields[1]), (other, fields[2])
             return bitext_pair(place, *texts, provenance=self.name)
         except Rejected as rejected:
-            return Reject(place, file, "read", rejected.reason, f"{place}: {rejected.detail}")
+            return rejected.reject(place, file, "read", place=place)
 
 
 def _score(text: str) -> float:

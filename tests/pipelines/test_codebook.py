@@ -50,6 +50,17 @@ def test_each_dimension_counts_by_its_spread() -> None:
     assert wide.assign(frames).tolist() == [1, 2, 3, 4]
 
 
+def test_many_utterances_get_the_tokens_they_get_singly() -> None:
+    random = np.random.default_rng(0)
+    fine = codebook(random.normal(size=(300, 2)).astype(np.float32))
+    utterances = [random.normal(size=(n, 2)).astype(np.float32) for n in (3, 1, 3000, 7)]
+
+    together = fine.assign_all(utterances)
+
+    assert [t.tolist() for t in together] == [fine.assign(u).tolist() for u in utterances]
+    assert fine.assign_all([]) == []
+
+
 def test_a_single_frame_is_its_own_mean() -> None:
     centred = codebook(np.array([[9, 9], [0.1, 0], [5, 5]], np.float32))
 

@@ -40,7 +40,7 @@ def test_an_empty_folder_is_begun_as_new(folder: str) -> None:
     os.mkdir(folder)
 
     assert OutputDir(folder + "/", kind="pairs").begin(OPTIONS) is State.NEW
-    assert os.listdir(folder) == ["begun.json"]
+    assert set(os.listdir(folder)) == {"begun.json", "lock.json"}
 
 
 def test_a_folder_killed_before_it_was_begun_is_begun_as_new(folder: str) -> None:
@@ -48,7 +48,7 @@ def test_a_folder_killed_before_it_was_begun_is_begun_as_new(folder: str) -> Non
     Path(folder, f"{storage.TEMPORARY}begun").write_bytes(b"{")
 
     assert OutputDir(folder, kind="pairs").begin(OPTIONS) is State.NEW
-    assert os.listdir(folder) == ["begun.json"]
+    assert set(os.listdir(folder)) == {"begun.json", "lock.json"}
 
 
 def test_a_begun_folder_is_resumed_without_what_was_half_written(folder: str) -> None:
@@ -117,7 +117,7 @@ def test_told_to_overwrite_it_leaves_nothing_of_the_old_one(folder: str) -> None
     finished(folder)
 
     assert OutputDir(folder, kind="pairs").begin({"seed": 2}, overwrite=True) is State.NEW
-    assert os.listdir(folder) == ["begun.json"]
+    assert set(os.listdir(folder)) == {"begun.json", "lock.json"}
 
 
 @pytest.mark.parametrize("name", ["thesis.tex", "photos/cat.jpg", "empty folder/"])

@@ -11,6 +11,7 @@ from pipelines.speech_encoder import (
     LADDER,
     TAIL_SAMPLES,
     SpeechEncoder,
+    WhisperEncoder,
     batches,
     frame_count,
     load_speech_encoder,
@@ -46,6 +47,16 @@ def speech(samples: int, seed: int = 0) -> np.ndarray:
 )
 def test_a_clip_has_one_frame_for_each_40_ms_begun(samples: int, frames: int) -> None:
     assert frame_count(samples) == frames
+
+
+def test_in_16_bits_whisper_hears_the_same(whisper_encoder: SpeechEncoder) -> None:
+    clip = speech(20_000)
+    whole = whisper_encoder.encode([clip])[0]
+    halved = WhisperEncoder(1, precision="bfloat16").encode([clip])[0]
+    assert halved.dtype == np.float32
+    lengths = np.linalg.norm(whole, axis=1) * np.linalg.norm(halved, axis=1)
+    cosines = (whole * halved).sum(1) / lengths
+    assert 0.999 < cosines.min() < 0.9999999
 
 
 def test_features_come_in_the_order_of_the_clips_and_as_long_as_they_are(

@@ -13,8 +13,15 @@ def data(tmp_path) -> OutputDir:
     out = OutputDir(str(tmp_path / "data"), kind="pairs")
     out.begin({"shards": 4, "corpus": "demo"})
     for index, rejects in enumerate([{"too-long": 1}, {"too-long": 2, "not-audio": 1}]):
-        part = {"rows": 50, "rejects": rejects, "finished": 1000.0 + 60 * index}
+        part = {
+            "rows": 50,
+            "rejects": rejects,
+            "rejects_by_stage": {"decode": rejects},
+            "groups": {"transcription/train/en": {"pairs": 40, "seconds": 120.0}},
+            "finished": 1000.0 + 60 * index,
+        }
         storage.write_json(out.file("finished", f"{index:05d}.json"), part)
+    out.release()
     return out
 
 
@@ -29,12 +36,22 @@ def complete(out: OutputDir) -> None:
 def test_an_unfinished_directory_tells_how_far_it_is_and_when_it_may_be_done(data):
     found = status(data.path, now=1090.0)
     assert found["state"] == "unfinished"
-    expected = {"done": 2, "total": 4, "seconds_since_last": 30.0, "seconds_left": 120.0}
-    assert found["parts"] == expected
+    assert found["parts"] == {
+        "done": 2,
+        "total": 4,
+        "seconds_since_last": 30.0,
+        "rows_per_second": 50 / 60,
+        "speech_per_second": 2.0,
+        "seconds_left": 120.0,
+    }
     assert (found["rows"], found["rejects"]) == (100, {"too-long": 3, "not-audio": 1})
     text = "\n".join(lines(found))
-    assert "2 of 4 parts finished, the last one 30 s ago, about 2 min left" in text
-    assert "4 rejected (too-long 3, not-audio 1)" in text
+    assert (
+        "2 of 4 parts finished, the last one 30 s ago, 0.8 rows a second, "
+        "2 s of speech a second, about 2 min left if it is running"
+    ) in text
+    assert "4 rejected (decode: too-long 3, not-audio 1)" in text
+    assert "the codebook is not fitted yet" in text
     assert "run the command that makes it again" in text
 
 
@@ -42,8 +59,10 @@ def test_nobody_knows_how_many_parts_archives_make(data):
     part = {"rows": 512, "rejects": {}, "finished": 1070.0}
     storage.write_json(data.file("finished", "7d1a0c39b2e4-00003.json"), part)
     found = status(data.path, now=1090.0)
-    assert found["parts"] == {"done": 3, "total": None, "seconds_since_last": 20.0}
-    assert "  3 parts finished, the last one 20 s ago" in lines(found)
+    assert (found["parts"]["done"], found["parts"]["total"]) == (3, None)
+    (line,) = [line for line in lines(found) if "parts" in line]
+    assert line.startswith("  3 parts finished, the last one 20 s ago, 8.0 rows a second")
+    assert "left" not in line
 
 
 def test_a_complete_directory_tells_what_it_holds(data, capsys):
@@ -56,6 +75,19 @@ def test_a_complete_directory_tells_what_it_holds(data, capsys):
     assert (
         "transcription/train           20 pairs, 2 languages, 1.00 h, 90,000 audio tokens" in text
     )
+
+
+def test_what_was_rejected_is_told_by_stage_and_how_to_prepare_it_again(data):
+    storage.write_json(data.file("codebook", "card.json"), {})
+    groups = {"transcription/train/en": {"pairs": 1, "seconds": 1.0, "tokens": 25}}
+    stages = {"decode": {"not-audio": 2, "too-long": 9}, "read": {"missing-value": 1}}
+    stats = {"rows": 13, "pairs": 1, "rejects": {"too-long": 12}, "groups": groups}
+    data.complete(files=[], stats={**stats, "rejects_by_stage": stages})
+
+    text = "\n".join(lines(status(data.path)))
+    assert "12 rejected (decode: too-long 9, not-audio 2; read: missing-value 1)" in text
+    assert f"python -m pipelines.prepare --only-rejects {data.path} --output" in text
+    assert "codebook" not in text
 
 
 def test_damage_is_found_when_it_is_looked_for(data, capsys):
@@ -71,6 +103,8 @@ def test_damage_is_found_when_it_is_looked_for(data, capsys):
 def test_a_run_tells_its_step_and_its_recall(tmp_path):
     out = OutputDir(str(tmp_path / "run"), kind="run")
     out.begin({"steps": 700})
+    assert status(out.path)["state"] == "running"
+    out.release()
     assert status(out.path)["state"] == "unfinished"
     log = {"step": 350, "loss": 0.5123, "dev_recall_at_1": {"ar": 0.8, "en": 0.9}}
     storage.write_bytes(

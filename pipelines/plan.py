@@ -1,0 +1,153 @@
+"""What `pipelines.prepare --dry-run` prints: what would be read and written, and what it costs."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pipelines import audio_reference
+from pipelines.archive_shards import MOST_ROWS
+from pipelines.corpora import Corpus
+from pipelines.rejects import Reject
+from pipelines.shard import unit_of
+from pipelines.utterance import Utterance
+
+if TYPE_CHECKING:
+    from pipelines.prepare import PrepareOptions
+
+TOKENS_PER_SECOND = 25
+ASSUMED_SECONDS = 5.0
+"""Of a recording, if neither the row nor the corpus' `typical_seconds` says how long it is: about
+the mean of Common Voice."""
+SECONDS_PER_CPU_SECOND = {"mfcc": 280.0, "whisper": 36.0}
+"""Speech read, encoded and tokenized a CPU-second: docs/corpora.md has the measurements. By what
+the encoder's name begins with; `whisper` is `whisper_base@4`, other layers cost more or less."""
+VCPU_SHARE = 15 / 36
+"""What a Dataflow vCPU, half a core, does of that: assumed, as in docs/cloud.md."""
+VCPU_OVERHEAD = 1.3
+"""Decoding, shuffling and idle workers on Dataflow: assumed, as in docs/cloud.md."""
+DOLLARS_PER_VCPU_HOUR = 0.075
+"""Dataflow batch, a vCPU with 4 GB in `n2-standard-8`, list price in US dollars: assumed in
+November 2026, as in docs/cloud.md."""
+
+
+@dataclass
+class Plan:
+    """What a corpus holds, counted from its tables alone.
+
+    Args:
+        counts: rows by kind (`speech`, `bitext`, `rejected`), split or reason, and language.
+        seconds: of speech, where the corpus tells.
+        untold: recordings of which it doesn't tell how long they are.
+        typical_seconds: what is assumed of each of those.
+        archives: recordings in each archive.
+        shards: which shards get rows outside archives.
+    """
+
+    counts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    seconds: float = 0.0
+    untold: int = 0
+    typical_seconds: float = ASSUMED_SECONDS
+    archives: Counter[str] = field(default_factory=Counter)
+    shards: set[int] = field(default_factory=set)
+
+    @property
+    def rows(self) -> int:
+        """Of the corpus, the bad ones among them."""
+        return sum(self.counts.values())
+
+    @property
+    def estimated_seconds(self) -> float:
+        """Of speech, told and assumed."""
+        return self.seconds + self.typical_seconds * self.untold
+
+    @property
+    def most_shards(self) -> int:
+        """How many there will be, if no archive's are cut short by the size of its files."""
+        cut = sum(-(-recordings // MOST_ROWS) for recordings in self.archives.values())
+        return cut + len(self.shards)
+
+
+def count(corpus: Corpus, shards: int, limit: int | None = None) -> Plan:
+    """Reads the tables of a corpus and opens no sound; one row is in memory at a time.
+
+    Args:
+        corpus: what to read.
+        shards: as in `PrepareOptions`.
+        limit: as in `PrepareOptions`.
+    """
+    found = Plan(typical_seconds=getattr(corpus, "typical_seconds", ASSUMED_SECONDS))
+    for row in itertools.islice(corpus.rows(), limit):
+        unit, shard = unit_of(row, shards)
+        if isinstance(row, Utterance):
+            found.counts["speech", row.split, row.language] += 1
+            if row.seconds is not None:
+                found.seconds += row.seconds
+            elif span := audio_reference.parse(row.audio).span:
+                found.seconds += span[1] - span[0]
+            else:
+                found.untold += 1
+        elif isinstance(row, Reject):
+            found.counts["rejected", row.reason, ""] += 1
+        else:
+            found.counts[row.task, row.split, row.source_language] += 1
+        if unit:
+            found.archives[unit] += 1
+        else:
+            found.shards.add(shard)
+    return found
+
+
+def describe(plan: Plan, options: PrepareOptions) -> str:
+    """A plan for a person."""
+    lines = [f"{options.corpus}: {plan.rows:,} rows, into {_shards(plan)}"]
+    for kind, group in sorted({(kind, group) for kind, group, _ in plan.counts}):
+        languages = {lang: n for (k, g, lang), n in plan.counts.items() if (k, g) == (kind, group)}
+        each = " ".join(f"{language}:{n:,}" for language, n in languages.items() if language)
+        lines.append(f"  {kind:<10} {group:<6} {sum(languages.values()):>9,}  {each}".rstrip())
+    codebook = options.codebook or (
+        f"fitted, k = {options.codebook_size}, on {options.codebook_utterances:,} recordings"
+    )
+    lines += [f"  speech encoder {options.speech_encoder}, codebook {codebook}"]
+    if plan.estimated_seconds:
+        lines += _costs(plan, options.speech_encoder)
+    lines += [f"  would write {options.output}"]
+    return "\n".join(lines)
+
+
+def _shards(plan: Plan) -> str:
+    shards = f"{plan.most_shards:,} shard{'s' if plan.most_shards != 1 else ''}"
+    if not plan.archives:
+        return shards
+    several = f"{len(plan.archives):,} archive{'s' if len(plan.archives) != 1 else ''}"
+    return f"{shards} or more from {several}"
+
+
+def _costs(plan: Plan, encoder: str) -> list[str]:
+    seconds = plan.estimated_seconds
+    assumed = f" ({plan.untold:,} of untold length: {plan.typical_seconds:g} s each assumed)"
+    tokens = round(seconds * TOKENS_PER_SECOND)
+    lines = [
+        f"  about {_duration(seconds)} of speech{assumed if plan.untold else ''}, "
+        f"{tokens:,} audio tokens"
+    ]
+    family = encoder.rpartition(":")[2].partition("_")[0]
+    if rate := SECONDS_PER_CPU_SECOND.get(family):
+        here = seconds / rate
+        there = here / VCPU_SHARE * VCPU_OVERHEAD
+        lines += [
+            f"  about {_duration(here)} of CPU time at {rate:g} s of speech a CPU-second, if this "
+            "machine is like the one measured",
+            f"  on Dataflow about {_duration(there)} of a vCPU, "
+            f"{there / 3600 * DOLLARS_PER_VCPU_HOUR:,.2f} dollars at {DOLLARS_PER_VCPU_HOUR} an "
+            "hour: assumed, see docs/cloud.md",
+        ]
+    return lines
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:,.1f} h"
