@@ -10,6 +10,7 @@ from typing import Any
 
 from pipelines import (
     quiet,  # noqa: F401  (before Beam)
+    right_fitting,
     storage,
 )
 
@@ -40,6 +41,7 @@ def run(build: Callable[[Any], Any], beam_flags: Sequence[str] = ()) -> Any:
     Raises:
         TemplateWritten: `--template_location` was given, so nothing has run yet that whoever called
             could go on with.
+        ValueError: the flags contradict each other.
     """
     options = PipelineOptions(list(beam_flags))
     options.view_as(SetupOptions).save_main_session = False
@@ -55,6 +57,7 @@ def run(build: Callable[[Any], Any], beam_flags: Sequence[str] = ()) -> Any:
             os.environ["no_grpc_proxy"] = f"{exempt},localhost".strip(",")  # noqa: SIM112
     pipeline = beam.Pipeline(runner=runner, options=options)
     build(pipeline)
+    right_fitting.fit(pipeline, options)
     result = pipeline.run()
     result.wait_until_finish()
     if options.view_as(GoogleCloudOptions).template_location:

@@ -108,7 +108,7 @@ def check(path: str, sha256: str) -> None:
     Raises:
         ValueError: it is not what was written.
     """
-    if storage.sha256(storage.read_bytes(path)) != sha256:
+    if storage.file_sha256(path) != sha256:
         raise ValueError(f"{path} is damaged: its SHA-256 is not the one in info.json")
 
 

@@ -222,15 +222,16 @@ def _finish(
     stats = merge(shards)
     stats["wall_seconds"] = {"codebook": fitted - started, "tokenize": finished - fitted}
     check_rejects(stats, options.max_rejects, out.path, of=getattr(corpus, "rows_in_all", 0))
-    files = [name for shard in shards for name in shard["files"]]
+    files = {name: sha256 for shard in shards for name, sha256 in shard["files"].items()}
     info = {
         "schema": "pipelines.pairs.Pair as tf.train.Example in TFRecord",
         "shards": options.shards,
         "corpus": corpus.card(),
         "codebook": Codebook.load(codebook_folder).card,
     }
-    files += ["codebook/codebook.npz", "codebook/card.json"]
-    out.complete(files=sorted(files), stats=stats, info=info)
+    for name in ("codebook/codebook.npz", "codebook/card.json"):
+        files[name] = storage.file_sha256(out.file(name))
+    out.complete(files=dict(sorted(files.items())), stats=stats, info=info)
     print(summary(stats, out.path))
 
 
@@ -295,6 +296,7 @@ def _codebook(
 
     from pipelines import beam_runner
     from pipelines.fit_codebook import FitCodebook
+    from pipelines.right_fitting import with_model
     from pipelines.tokenize_speech import ReadCorpus
 
     transform = FitCodebook(
@@ -309,7 +311,8 @@ def _codebook(
     )
     with beam_runner.progress("fit the codebook", folder, "card.json", 1):
         beam_runner.run(
-            lambda pipeline: pipeline | ReadCorpus(corpus, options.limit) | transform, beam_flags
+            lambda pipeline: pipeline | ReadCorpus(corpus, options.limit) | with_model(transform),
+            beam_flags,
         )
     return folder
 
@@ -326,12 +329,18 @@ def _tokenize(
 
     from pipelines import beam_runner
     from pipelines import tokenize_speech as speech
+    from pipelines.right_fitting import with_model
 
     if _all_rows_are_finished(options, corpus, out):
         return
 
     def unfinished(shard: Any, folder: str = out.path) -> bool:
         return not speech.is_finished(shard, folder)
+
+    decode = beam.ParDo(speech.DecodeAudio(options.max_seconds, out.path))
+    encode = speech.encode_speech(options.speech_encoder, options.speech_precision)
+    assign = beam.ParDo(speech.AssignTokens(codebook_folder))
+    write = beam.ParDo(speech.WriteShard(out.path, options.shards, corpus.name))
 
     def build(pipeline: Any) -> None:
         _ = (
@@ -340,11 +349,10 @@ def _tokenize(
             | speech.GroupIntoShards(options.shards)
             | "SkipFinished" >> beam.Filter(unfinished)
             | beam.Reshuffle()
-            | "DecodeAudio" >> beam.ParDo(speech.DecodeAudio(options.max_seconds, out.path))
-            | "EncodeSpeech"
-            >> speech.encode_speech(options.speech_encoder, options.speech_precision)
-            | "AssignTokens" >> beam.ParDo(speech.AssignTokens(codebook_folder))
-            | "WriteShard" >> beam.ParDo(speech.WriteShard(out.path, options.shards, corpus.name))
+            | "DecodeAudio" >> with_model(decode)
+            | "EncodeSpeech" >> with_model(encode)
+            | "AssignTokens" >> with_model(assign)
+            | "WriteShard" >> with_model(write)
         )
 
     # How many shards archives make is not known before they are read.

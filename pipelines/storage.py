@@ -42,12 +42,8 @@ def read_bytes(path: str) -> bytes:
     Raises:
         FileNotFoundError: nothing is there.
     """
-    if is_remote(path):
-        if not exists(path):
-            raise FileNotFoundError(path)
-        with _filesystems().open(path, compression_type="uncompressed") as file:
-            return bytes(file.read())
-    return Path(path).read_bytes()
+    with _opened(path) as file:
+        return bytes(file.read())
 
 
 def write_bytes(path: str, data: bytes) -> None:
@@ -141,6 +137,27 @@ def remove_temporary_files(folder: str) -> None:
 def sha256(data: bytes) -> str:
     """The hexadecimal SHA-256 of some bytes."""
     return hashlib.sha256(data).hexdigest()
+
+
+def file_sha256(path: str) -> str:
+    """The hexadecimal SHA-256 of a file, read a piece at a time.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+    """
+    digest = hashlib.sha256()
+    with _opened(path) as file:
+        while piece := file.read(2**20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def _opened(path: str) -> Any:
+    if not is_remote(path):
+        return Path(path).open("rb")
+    if not exists(path):
+        raise FileNotFoundError(path)
+    return _filesystems().open(path, compression_type="uncompressed")
 
 
 def _filesystems() -> Any:

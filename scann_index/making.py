@@ -100,6 +100,7 @@ class Making:
     def _write_shards(self, parts: dict[str, int]) -> None:
         """Embeds and writes every shard that no earlier run finished."""
         from pipelines import beam_runner
+        from pipelines.right_fitting import with_model
         from scann_index.index_shards import WriteIndexShards, finished_path, names_of
 
         out, names = self.out, names_of(parts)
@@ -108,7 +109,7 @@ class Making:
         rows = self._rows()
         write = WriteIndexShards(out.path, parts, self.preset, self.digest, self.options.choice)
         with beam_runner.progress("embed and index", out.file("finished"), "*.json", len(names)):
-            beam_runner.run(lambda pipeline: pipeline | rows | write, self.beam_flags)
+            beam_runner.run(lambda pipeline: pipeline | rows | with_model(write), self.beam_flags)
 
     def _measure(self, parts: dict[str, int]) -> list[ShardCard]:
         from scann_index.index_shards import names_of

@@ -83,7 +83,7 @@ class ManifestCorpus:
 
     def card(self) -> dict[str, Any]:
         """The manifest's name and hash."""
-        digest = storage.sha256(storage.read_bytes(self.path))
+        digest = storage.file_sha256(self.path)
         return {"name": self.name, "manifest": self.path, "sha256": digest}
 
     def _utterance(self, row: dict[str, Any], place: str) -> Utterance:

@@ -211,3 +211,17 @@ def test_a_bucket_serves_as_a_folder_but_is_never_emptied(tmp_path: Path) -> Non
     with pytest.raises(OutputError, match=r"remove bucket:.* yourself"):
         OutputDir(bucket, kind="pairs").begin({"seed": 2}, overwrite=True)
     OutputDir.open(bucket, kind="pairs").verify()
+
+
+def test_hashes_of_the_writers_are_published_without_reading_the_files_again(folder: str) -> None:
+    out = OutputDir(folder, kind="pairs")
+    out.begin(OPTIONS)
+    storage.write_bytes(out.file("part-0"), b"damaged since")
+    with pytest.raises(FileNotFoundError, match="part-1"):
+        out.complete(files={"part-0": "0" * 64, "part-1": "1" * 64}, stats={})
+    assert not out.is_complete
+
+    out.complete(files={"part-0": storage.sha256(b"as written")}, stats={})
+
+    with pytest.raises(OutputError, match="part-0 is damaged"):
+        OutputDir.open(folder, kind="pairs").verify()

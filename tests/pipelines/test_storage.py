@@ -152,6 +152,15 @@ def test_a_path_with_a_scheme_is_remote() -> None:
     assert storage.join("gs://bucket/a/", "b", "c") == "gs://bucket/a/b/c"
 
 
+def test_a_file_is_hashed_a_piece_at_a_time(folder: str) -> None:
+    path = storage.join(folder, "big")
+    data = bytes(range(256)) * 10_000
+    storage.write_bytes(path, data)
+    assert storage.file_sha256(path) == storage.sha256(data)
+    with pytest.raises(FileNotFoundError):
+        storage.file_sha256(storage.join(folder, "none"))
+
+
 def test_the_hash_is_sha_256() -> None:
     empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
     assert storage.sha256(b"") == empty

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
-from apache_beam.internal.gcp import auth
 
 from pipelines import flex_template, prepare, storage
 from pipelines.output_dir import OutputDir
 from scann_index import build, evaluate
+from tests import captured_job
 from tests.pipelines.sounds import encoded, voice
-from tests.terraform import fake_storage
 
 LABELS = '--labels={"goog-dataflow-provided-template-type":"flex"}'
 
@@ -113,44 +111,9 @@ def test_every_verb_has_the_module_and_options_it_is_said_to_have() -> None:
     }
 
 
-def test_dataflow_gets_a_job_with_our_image_account_and_network(
-    corpus: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    flags = prepare_flags(corpus, tmp_path / "pairs")
-    with fake_storage.serve() as (address, objects):
-        monkeypatch.setenv("STORAGE_EMULATOR_HOST", address)
-        # Beam looks for credentials in spite of --no_auth, for twenty seconds.
-        monkeypatch.setattr(auth._Credentials, "get_service_credentials", lambda _: None)
-        status = flex_template.main(
-            [
-                "--verb=prepare",
-                *flags,
-                LABELS,
-                "--runner=DataflowRunner",
-                "--no_auth",
-                "--experiments=disable_logging_submission_environment",
-                "--project=my-project-123",
-                "--region=europe-west4",
-                "--job_name=babelear-prepare-first",
-                "--temp_location=gs://bucket/temp",
-                "--staging_location=gs://bucket/staging",
-                "--template_location=gs://bucket/staging/job_object",
-                "--service_account_email=worker@my-project-123.iam.gserviceaccount.com",
-                "--subnetwork=regions/europe-west4/subnetworks/babelear-workers",
-                "--no_use_public_ips",
-                "--sdk_container_image=registry/worker:1",
-                "--worker_machine_type=n2-standard-8",
-                "--max_num_workers=16",
-            ]
-        )
-    assert status == 0
-    job = json.loads(objects["staging/job_object"])
-    (pool,) = [p for p in job["environment"]["workerPools"] if p["kind"] == "harness"]
-    assert pool["machineType"] == "n2-standard-8"
-    assert pool["ipConfiguration"] == "WORKER_IP_PRIVATE"
-    assert pool["subnetwork"] == "regions/europe-west4/subnetworks/babelear-workers"
-    assert [image["containerImage"] for image in pool["sdkHarnessContainerImages"]] == [
-        "registry/worker:1"
-    ]
-    assert job["environment"]["serviceAccountEmail"].startswith("worker@")
-    assert "staging/job_object" in objects and not storage.exists(f"{tmp_path}/pairs/codebook")
+def test_dataflow_gets_a_job_and_nothing_runs(corpus: str, tmp_path: Path) -> None:
+    flags = ["--verb=prepare", *prepare_flags(corpus, tmp_path / "pairs"), LABELS]
+    with captured_job.bucket() as objects:
+        job = captured_job.capture(objects, flex_template.main, flags)
+    assert "FitCodebook/Fit" in job.steps()
+    assert not storage.exists(f"{tmp_path}/pairs/codebook")

@@ -1,9 +1,10 @@
-"""A server that speaks as much of Cloud Storage's JSON API as Beam needs to put down a job."""
+"""A server that speaks as much of Cloud Storage's JSON API as Beam's filesystem needs."""
 
 from __future__ import annotations
 
 import json
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,21 +15,25 @@ from google_crc32c import value as crc32c
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Uploads and downloads whole objects."""
+    """Uploads whole objects, downloads whole ones and pieces."""
 
-    objects: dict[str, bytes]
+    objects: Objects
     sessions: dict[str, str]
 
     def do_GET(self) -> None:
         """A bucket, an object's description, or its bytes."""
         url = urlsplit(self.path)
+        if url.path.endswith("/o"):
+            prefix = parse_qs(url.query).get("prefix", [""])[0]
+            items = [self.describe(n) for n in sorted(self.objects) if n.startswith(prefix)]
+            return self.answer({"items": items})
         if "/o/" not in url.path:
             return self.answer({"name": url.path.rsplit("/", 1)[1], "location": "US"})
         name = unquote(url.path.split("/o/", 1)[1])
         if name not in self.objects:
             return self.answer({"error": {"code": 404, "message": name}}, status=404)
         if parse_qs(url.query).get("alt") == ["media"] or url.path.startswith("/download"):
-            return self.answer(self.objects[name])
+            return self.download(name)
         return self.answer(self.describe(name))
 
     def do_POST(self) -> None:
@@ -56,6 +61,19 @@ class Handler(BaseHTTPRequestHandler):
             last = len(self.objects[name]) - 1
             return self.answer({}, status=308, headers={"Range": f"bytes=0-{last}"})
         return self.answer(self.describe(name))
+
+    def download(self, name: str) -> None:
+        """An object's bytes, or the piece that is asked for."""
+        data = self.objects[name]
+        first, _, last = self.headers.get("Range", "").removeprefix("bytes=").partition("-")
+        piece = data[int(first or 0) : int(last) + 1 if last else None]
+        self.objects.downloaded[name] += len(piece)
+        if not first:
+            return self.answer(piece)
+        if not piece:
+            return self.answer({}, status=416)
+        span = f"bytes {first}-{int(first) + len(piece) - 1}/{len(data)}"
+        self.answer(piece, status=206, headers={"Content-Range": span})
 
     def chunks(self) -> bytes:
         """A body in chunks."""
@@ -102,10 +120,22 @@ class Handler(BaseHTTPRequestHandler):
         """Nothing."""
 
 
+class Objects(dict[str, bytes]):
+    """The objects by name, of whatever bucket.
+
+    Attributes:
+        downloaded: how many bytes were read of each.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.downloaded: Counter[str] = Counter()
+
+
 @contextmanager
-def serve() -> Iterator[tuple[str, dict[str, bytes]]]:
-    """Serves on a free port; gives the address, and the objects by name, of whatever bucket."""
-    objects: dict[str, bytes] = {}
+def serve() -> Iterator[tuple[str, Objects]]:
+    """Serves on a free port; gives the address and the objects."""
+    objects = Objects()
     handler = type("Storage", (Handler,), {"objects": objects, "sessions": {}})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
