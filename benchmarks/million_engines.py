@@ -1,12 +1,12 @@
-"""The engines that `benchmarks.million` compares: how each is built, tuned and asked.
+"""The engines that `benchmarks.million` compares: how each is built, kept, tuned and asked.
 
-An engine is a class with `build(vectors)`, `settings` from cheap to dear, `use(setting)` and
-`ask(queries, threads)`, which returns the numbers of ten rows for each query.
+An engine is a class with `build(folder, target, log)`, which leaves it on disk, `open(folder)`,
+`ladders` of settings, each from few found to many, `use(setting)`, and `ask(queries, threads)`,
+which returns the numbers of ten rows for each query.
 """
 
 from __future__ import annotations
 
-import itertools
 import os
 import shutil
 from pathlib import Path
@@ -16,6 +16,7 @@ import numpy as np
 
 BLOCK = 50_000
 LEAVES_A_ROOT = 2
+MOST_CANDIDATES = 5_000
 
 
 class Babelear:
@@ -23,12 +24,15 @@ class Babelear:
 
     def __init__(self, spill: bool = False, reorder: str = "float32") -> None:
         self.spill, self.reorder = spill, reorder
-        self.settings: list[Any] = ["swept"]
+        self.ladders: list[list[Any]] = [["swept"]]
+
+    def _index(self, folder: Path) -> Path:
+        return folder / f"index{'-spill' * self.spill}-{self.reorder}"
 
     def build(self, folder: Path, target: float, log) -> None:
         """Builds over the vectors in a folder."""
         from pipelines.output_dir import OutputDir
-        from scann_index.bundle import KIND, Bundle
+        from scann_index.bundle import KIND
         from scann_index.index_shards import finish
         from scann_index.making import finish_bundle, measure
         from scann_index.recipe import Choice
@@ -38,7 +42,7 @@ class Babelear:
         vectors = np.load(folder / "vectors.npy", mmap_mode="r", allow_pickle=False)
         queries = np.load(folder / "queries.npy", allow_pickle=False)
         held_out = queries[: len(queries) // 2]
-        index = folder / "index"
+        index = self._index(folder)
         shutil.rmtree(index, ignore_errors=True)
         out = OutputDir(str(index), kind=KIND)
         out.begin({})
@@ -56,8 +60,12 @@ class Babelear:
         )
         for line in sweep_table(cards, sweeps):
             log(line)
-        (self.shard,) = Bundle.open(out.path).shards(modality="text")
-        self.shard.search(held_out[:1], 10)
+
+    def open(self, folder: Path) -> None:
+        """Opens the bundle, its hashes compared."""
+        from scann_index.bundle import Bundle
+
+        (self.shard,) = Bundle.open(str(self._index(folder))).shards(modality="text")
         card = self.shard.card
         self.chosen = {"leaves": card.leaves, "leaves_searched": card.leaves_searched}
         self.chosen["reordered"] = card.reordered
@@ -71,7 +79,9 @@ class Babelear:
 
 
 class _Peer:
-    """What peers have in common: rows are added in blocks from the disk."""
+    """What peers have in common: rows are added in blocks from the disk, the index is one file."""
+
+    name = ""
 
     def build(self, folder: Path, target: float, log) -> None:
         """Builds over the vectors in a folder."""
@@ -82,42 +92,35 @@ class _Peer:
         for first in range(0, len(vectors), BLOCK):
             self.add(np.ascontiguousarray(vectors[first : first + BLOCK]))
             log(f"  added {min(first + BLOCK, len(vectors)):,}")
+        self.save(str(folder / f"{self.name}.index"))
+
+    def open(self, folder: Path) -> None:
+        """Loads what was built."""
+        vectors = np.load(folder / "vectors.npy", mmap_mode="r", allow_pickle=False)
+        self.load(str(folder / f"{self.name}.index"), *vectors.shape)
 
     def train(self, sample: np.ndarray) -> None:
         """Nothing to learn."""
 
 
-class FaissIvfPq(_Peer):
-    """Inverted lists of 4-bit codes, searched by SIMD, refined by the vectors: like a tree here."""
-
-    def create(self, rows: int, dim: int) -> None:
-        """An empty index."""
-        import faiss
-
-        leaves = round(LEAVES_A_ROOT * rows**0.5)
-        spec = f"IVF{leaves},PQ{dim // 2}x4fs,RFlat"
-        self.index = faiss.index_factory(dim, spec, faiss.METRIC_INNER_PRODUCT)
-        shares = [2 ** (-step / 3) for step in range(24, -1, -1)]
-        probes = sorted({max(1, round(leaves * share)) for share in shares})
-        self.settings = list(itertools.product(probes, (2, 3, 5, 10, 20, 40)))
-        self.settings.sort(key=lambda s: rows * s[0] / leaves / 10 + 30 * s[1])
-
-    def train(self, sample: np.ndarray) -> None:
-        """Learns from a sample."""
-        self.index.train(sample)
+class _Faiss(_Peer):
+    """What is the same for all indexes of faiss."""
 
     def add(self, block: np.ndarray) -> None:
         """Adds a block of rows."""
         self.index.add(block)
 
-    def use(self, setting: Any) -> None:
-        """Takes one of the settings."""
+    def save(self, path: str) -> None:
+        """Writes the index to a file."""
         import faiss
 
-        probes, factor = setting
-        self.index.k_factor = factor
-        faiss.extract_index_ivf(self.index.base_index).nprobe = probes
-        self.chosen = {"nprobe": probes, "reordered": 10 * factor}
+        faiss.write_index(self.index, path)
+
+    def load(self, path: str, rows: int, dim: int) -> None:
+        """Reads the index from a file."""
+        import faiss
+
+        self.index: Any = faiss.read_index(path)
 
     def ask(self, queries: np.ndarray, threads: int) -> np.ndarray:
         """Ten rows for each query."""
@@ -127,12 +130,65 @@ class FaissIvfPq(_Peer):
         return self.index.search(queries, 10)[1]
 
 
-class FaissHnsw(_Peer):
-    """faiss's graph over float32 vectors."""
+class FaissIvfPq(_Faiss):
+    """Inverted lists of 4-bit codes, searched by SIMD, refined by the vectors: like a tree here."""
 
-    def __init__(self, neighbours: int = 16, effort: int = 100) -> None:
+    name = "faiss-ivfpq"
+
+    def create(self, rows: int, dim: int) -> None:
+        """An empty index."""
+        import faiss
+
+        spec = f"IVF{self._leaves(rows)},PQ{dim // 2}x4fs,RFlat"
+        self.index = faiss.index_factory(dim, spec, faiss.METRIC_INNER_PRODUCT)
+
+    def _leaves(self, rows: int) -> int:
+        return round(LEAVES_A_ROOT * rows**0.5)
+
+    def load(self, path: str, rows: int, dim: int) -> None:
+        """Reads the index from a file."""
+        super().load(path, rows, dim)
+        leaves = self._leaves(rows)
+        probes = _ladder(max(1, leaves // 256), leaves // 2)
+        self.ladders = [[(probe, factor) for probe in probes] for factor in (2, 3, 5, 10, 20, 40)]
+
+    def train(self, sample: np.ndarray) -> None:
+        """Learns from a sample."""
+        self.index.train(sample)
+
+    def use(self, setting: Any) -> None:
+        """Takes one of the settings."""
+        import faiss
+
+        probes, factor = setting
+        # Read from a file, it is no IndexRefineFlat any more to Python, but to C++.
+        refine = faiss.downcast_index(self.index)
+        refine.k_factor = factor
+        faiss.extract_index_ivf(refine.base_index).nprobe = probes
+        self.chosen = {"nprobe": probes, "reordered": 10 * factor}
+
+
+class _Graph(_Peer):
+    """A graph of neighbours, tuned by the length of the list of candidates.
+
+    Args:
+        neighbours: M, the links of a row; twice as many on the lowest level.
+        effort: the list's length while it is built.
+    """
+
+    def __init__(self, neighbours: int, effort: int) -> None:
         self.neighbours, self.effort = neighbours, effort
-        self.settings = [round(10 * 2 ** (step / 4)) for step in range(28)]
+        self.name = f"{type(self).__name__.lower()}-{neighbours}-{effort}"
+        self.ladders = [_ladder(10, MOST_CANDIDATES)]
+
+    def use(self, setting: Any) -> None:
+        """Takes one of the settings."""
+        self._use(setting)
+        self.chosen = {"ef": setting, "M": self.neighbours, "ef_construction": self.effort}
+
+
+class FaissHnsw(_Graph, _Faiss):
+    """faiss's graph over float32 vectors."""
 
     def create(self, rows: int, dim: int) -> None:
         """An empty index."""
@@ -141,24 +197,11 @@ class FaissHnsw(_Peer):
         self.index = faiss.IndexHNSWFlat(dim, self.neighbours, faiss.METRIC_INNER_PRODUCT)
         self.index.hnsw.efConstruction = self.effort
 
-    def add(self, block: np.ndarray) -> None:
-        """Adds a block of rows."""
-        self.index.add(block)
-
-    def use(self, setting: Any) -> None:
-        """Takes one of the settings."""
-        self.index.hnsw.efSearch = setting
-        self.chosen = {"ef": setting, "M": self.neighbours, "ef_construction": self.effort}
-
-    def ask(self, queries: np.ndarray, threads: int) -> np.ndarray:
-        """Ten rows for each query."""
-        import faiss
-
-        faiss.omp_set_num_threads(threads)
-        return self.index.search(queries, 10)[1]
+    def _use(self, candidates: int) -> None:
+        self.index.hnsw.efSearch = candidates
 
 
-class Hnswlib(FaissHnsw):
+class Hnswlib(_Graph):
     """The graph by its inventors."""
 
     def create(self, rows: int, dim: int) -> None:
@@ -173,14 +216,31 @@ class Hnswlib(FaissHnsw):
         """Adds a block of rows."""
         self.index.add_items(block)
 
-    def use(self, setting: Any) -> None:
-        """Takes one of the settings."""
-        self.index.set_ef(setting)
-        self.chosen = {"ef": setting, "M": self.neighbours, "ef_construction": self.effort}
+    def save(self, path: str) -> None:
+        """Writes the index to a file."""
+        self.index.save_index(path)
+
+    def load(self, path: str, rows: int, dim: int) -> None:
+        """Reads the index from a file."""
+        import hnswlib
+
+        self.index = hnswlib.Index("ip", dim)
+        self.index.load_index(path, rows)
+
+    def _use(self, candidates: int) -> None:
+        self.index.set_ef(candidates)
 
     def ask(self, queries: np.ndarray, threads: int) -> np.ndarray:
         """Ten rows for each query."""
         return self.index.knn_query(queries, 10, num_threads=threads)[0]
+
+
+def _ladder(least: int, most: int) -> list[int]:
+    """Whole numbers from `least` to `most` in steps of 3%."""
+    ladder = [least]
+    while ladder[-1] < most:
+        ladder.append(min(most, max(ladder[-1] + 1, round(1.03 * ladder[-1]))))
+    return ladder
 
 
 ENGINES: dict[str, Any] = {
@@ -189,6 +249,6 @@ ENGINES: dict[str, Any] = {
     "babelear-int8": lambda: Babelear(reorder="int8"),
     "babelear-spill-int8": lambda: Babelear(spill=True, reorder="int8"),
     "faiss-ivfpq": FaissIvfPq,
-    "hnswlib": Hnswlib,
-    "faiss-hnsw": FaissHnsw,
+    "hnswlib": lambda: Hnswlib(neighbours=32, effort=200),
+    "faiss-hnsw": lambda: FaissHnsw(neighbours=32, effort=200),
 }

@@ -13,7 +13,7 @@ from scann_index.recipe import EXACT
 NEIGHBOURS = 10
 REORDERED = (20, 30, 50, 100, 200, 400, 800)
 """So many candidates are compared by their vectors."""
-STEPS_A_DOUBLING = 3
+STEPS_A_DOUBLING = 6
 """So many numbers of leaves are tried between one and its double."""
 FEWEST_LEAVES = 1 / 256
 """The smallest share of a tree's leaves that is tried."""

@@ -71,7 +71,7 @@ def test_a_query_is_left_out_of_its_own_answer(vectors):
 
 def test_the_ladder_goes_from_few_leaves_to_all():
     assert _ladder(0) == [0]
-    assert _ladder(8) == [1, 2, 3, 4, 5, 6, 8]
+    assert _ladder(8) == [1, 2, 3, 4, 5, 6, 7, 8]
     assert _ladder(2000)[0] == 8
     assert _ladder(2000)[-1] == 2000
 
