@@ -1,14 +1,11 @@
-"""The adapter's protocol by itself, and, where `mteb` is installed, its own FLEURS tasks run."""
+"""The adapter's side of the protocol; `test_mteb_evaluator` has the other."""
 
 from __future__ import annotations
 
 import inspect
-import io
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
-import soundfile
 
 from scann_index.mteb_adapter import MtebEncoder, language_of, waveform
 
@@ -113,71 +110,3 @@ def test_encode_takes_what_the_benchmarks_protocol_passes():
     named = {"task_metadata", "hf_split", "hf_subset", "prompt_type"}
     assert {n for n, p in parameters.items() if p.kind is p.KEYWORD_ONLY} == named
     assert any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-
-
-def fleurs_in_memory(path: str, language: str, revision: str):
-    """What `datasets.load_dataset` gives for FLEURS: two recordings of each sentence."""
-    import datasets
-
-    def recordings() -> Iterator[dict]:
-        for sentence, word in enumerate(WORDS):
-            for speaker in range(2):
-                buffer = io.BytesIO()
-                soundfile.write(buffer, tone(word, 0.1 + 0.02 * speaker), 16_000, format="WAV")
-                yield {
-                    "id": sentence,
-                    "transcription": word,
-                    "audio": {"bytes": buffer.getvalue(), "path": f"{sentence}-{speaker}.wav"},
-                }
-
-    rows = list(recordings())
-    columns = {name: [row[name] for row in rows] for name in rows[0]}
-    table = datasets.Dataset.from_dict(columns).cast_column("audio", datasets.Audio())
-    return datasets.DatasetDict({"test": table})
-
-
-class Perfect:
-    """Stands for a trained model: speech and text of a word have the same vector."""
-
-    width = 3
-
-    def count_params(self) -> int:
-        return 0
-
-    def encode_text(self, texts, languages):
-        assert languages == ["it"] * len(texts)
-        return np.eye(3, dtype=np.float32)[[WORDS.index(text) for text in texts]]
-
-    def encode_speech(self, sounds, languages):
-        heard = [max(WORDS, key=lambda word: similar(sound, tone(word, 0.1))) for sound in sounds]
-        return self.encode_text(heard, languages)
-
-
-def similar(one: np.ndarray, other: np.ndarray) -> float:
-    size = 4_096
-    a, b = (np.abs(np.fft.rfft(sound, 2 * size))[:size] for sound in (one, other))
-    return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
-
-
-@pytest.mark.parametrize("name", ["FleursA2TRetrieval.v2", "FleursT2ARetrieval.v2"])
-def test_the_benchmarks_own_fleurs_tasks_run_on_the_adapter(
-    encoder, tiny_preset, name, monkeypatch
-):
-    mteb = pytest.importorskip("mteb")
-    pytest.importorskip("torchcodec")
-    from mteb.models.models_protocols import EncoderProtocol
-    from mteb.tasks.retrieval.multilingual import fleurs
-
-    monkeypatch.setattr(fleurs.datasets, "load_dataset", fleurs_in_memory)
-    assert isinstance(encoder, EncoderProtocol)
-    perfect = MtebEncoder(tiny_preset)
-    perfect.__dict__["encoder"] = Perfect()
-    found = {}
-    for title, model in (("untrained", encoder), ("perfect", perfect)):
-        task = mteb.get_task(name, hf_subsets=["it_it"])
-        result = mteb.evaluate(model, task, cache=None, show_progress_bar=False)
-        (scores,) = result.task_results[0].scores["test"]
-        assert scores["hf_subset"] == "it_it"
-        found[title] = scores["ndcg_at_10"]
-    assert found["perfect"] == pytest.approx(1.0)
-    assert 0 <= found["untrained"] <= 1
