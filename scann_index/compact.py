@@ -49,6 +49,7 @@ class CompactOptions:
     )
     target_recall: float | None = option(None, help="the recall@10 that settings are swept for")
     overwrite: bool = option(False, help="drop what an interrupted run with other options made")
+    dry_run: bool = option(False, help="print what would be merged, then stop")
 
     def __post_init__(self) -> None:
         if self.shard_rows is not None and self.shard_rows < 1:
@@ -83,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def compact(options: CompactOptions, beam_flags: Sequence[str] = ()) -> Bundle:
-    """Merges what can be merged, and removes what an earlier merge left behind.
+    """Merges what can be merged, and removes what an earlier merge left behind, unless dry.
 
     Raises:
         OutputError: there is no complete index, or a run with other options was interrupted.
@@ -92,7 +93,8 @@ def compact(options: CompactOptions, beam_flags: Sequence[str] = ()) -> Bundle:
     from scann_index.making import finish_bundle, measure
 
     base = Bundle.open(options.index)
-    remove_leftovers(base)
+    if not options.dry_run:
+        remove_leftovers(base)
     settings = options.resolved(base.info["options"])
     choice = Choice(**{f.name: settings[f.name] for f in fields(Choice) if f.name in settings})
     groups: dict[str, int] = {}
@@ -107,6 +109,11 @@ def compact(options: CompactOptions, beam_flags: Sequence[str] = ()) -> Bundle:
         there.get(name) == choice.recipe(rows[name], base.dim) for name in names if name in there
     ):
         print(f"{base.path} has nothing to merge: {len(names)} index shards")
+        return base
+    if options.dry_run:
+        print(f"{base.path}: {len(base.shards())} index shards would become {len(names)}")
+        for group, rows_there in sorted(groups.items()):
+            print(f"  {group:<12} {rows_there:>9,} rows, {parts[group]}")
         return base
     part = part_name("c", base)
     out = OutputDir(storage.join(base.path, PARTS, part), kind=KIND)

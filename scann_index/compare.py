@@ -40,6 +40,7 @@ class CompareOptions:
 
     output: str = option(help="the page to write, ending in .html; its numbers go into .json")
     names: tuple[str, ...] = option((), help="what to call them, in their order")
+    dry_run: bool = option(False, help="compare and print the table, write nothing")
 
     def __post_init__(self) -> None:
         if not self.output.endswith(".html"):
@@ -65,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def compare_folders(folders: Sequence[str], options: CompareOptions) -> dict[str, Any]:
-    """Compares, prints the table and writes the page and the JSON.
+    """Compares, prints the table and, unless dry, writes the page and the JSON.
 
     Returns:
         What the JSON holds, see `scann_index.comparison.compare`.
@@ -89,6 +90,9 @@ def compare_folders(folders: Sequence[str], options: CompareOptions) -> dict[str
     console.print(table(compared))
     for line in summary(compared):
         console.print(line, style="dim", highlight=False, markup=False)
+    if options.dry_run:
+        print(f"would write {options.output}")
+        return compared
     storage.write_bytes(options.output, render(compared).encode("utf-8"))
     storage.write_json(options.output.removesuffix(".html") + ".json", compared)
     print(f"comparison: {options.output}")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pipelines import options as command_line
@@ -40,6 +41,7 @@ class FigureOptions:
     data: str = option("", help="the folder of pipelines.prepare, if not beside the evaluation")
     run: str = option("", help="the folder of model.train, if not beside the evaluation")
     index: str = option("", help="the folder of scann_index.build, if not beside the evaluation")
+    dry_run: bool = option(False, help="print the files that would be written, then stop")
 
     def __post_init__(self) -> None:
         if odd := sorted(set(self.formats) - set(FORMATS)):
@@ -54,8 +56,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         FigureOptions, argv, prog="python -m scann_index.figures", description=DESCRIPTION
     )
     try:
+        would = "would write " if options.dry_run else ""
         for path in figures(options):
-            print(path)
+            print(f"{would}{path}")
     except ImportError as error:
         print(f"figures: {error}: pip install 'babelear[figures]'", file=sys.stderr)
         return 1
@@ -66,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def figures(options: FigureOptions) -> list[str]:
-    """Writes the figures.
+    """Writes the figures, unless dry.
 
     Returns:
         The paths of the files.
@@ -79,20 +82,24 @@ def figures(options: FigureOptions) -> list[str]:
     evaluation = Evaluation.open(
         options.evaluation, data=options.data, run=options.run, index=options.index
     )
-    drawn = draw(evaluation, options.width)
-    if not drawn:
+    charts = charts_of(evaluation, options.width)
+    if not charts:
         raise ValueError(f"{options.evaluation} holds no speech→text scores to draw")
-    paths = []
-    for name, drawing in drawn.items():
-        for ending in options.formats:
-            paths.append(storage.join(options.output, f"{name}.{ending}"))
-            storage.write_bytes(paths[-1], drawing.save(ending))
+    written = []
+    for name, draw in charts.items():
+        paths = [storage.join(options.output, f"{name}.{ending}") for ending in options.formats]
+        written += paths
+        if options.dry_run:
+            continue
+        drawing = draw()
+        for path, ending in zip(paths, options.formats, strict=True):
+            storage.write_bytes(path, drawing.save(ending))
         drawing.close()
-    return paths
+    return written
 
 
-def draw(evaluation: Evaluation, width: float) -> dict[str, Drawing]:
-    """What can be drawn of an evaluation, by the name of the file.
+def charts_of(evaluation: Evaluation, width: float) -> dict[str, Callable[[], Drawing]]:
+    """What can be drawn of an evaluation, by the name of the file; a call draws it.
 
     Args:
         evaluation: the numbers.
@@ -104,20 +111,23 @@ def draw(evaluation: Evaluation, width: float) -> dict[str, Drawing]:
     languages, sources = evaluation.report["languages"], evaluation.sources
     if not inequality.recalls(languages):
         return {}
-    drawn = {"recall-by-language": paper_charts.recall_by_language(languages, width)}
+    charts: dict[str, Callable[[], Drawing]] = {
+        "recall-by-language": partial(paper_charts.recall_by_language, languages, width)
+    }
     if "data" in sources:
         hours = inequality.training_hours(sources["data"].stats)
-        drawn["recall-by-hours"] = paper_charts.recall_by_hours(languages, hours, width)
+        charts["recall-by-hours"] = partial(paper_charts.recall_by_hours, languages, hours, width)
     if "index" in sources:
         info = sources["index"].info
         for shard, trials in swept(info)[:1]:
             target = info["options"].get("target_recall")
-            drawn["recall-by-index-settings"] = paper_charts.sweep(shard, trials, target, width)
+            sweep = partial(paper_charts.sweep, shard, trials, target, width)
+            charts["recall-by-index-settings"] = sweep
     if "run" in sources:
         seen = {code for code, entry in languages.items() if entry["seen"]}
         curves = provenance.curves(sources["run"], seen)
-        drawn["training"] = paper_charts.training(curves, width)
-    return drawn
+        charts["training"] = partial(paper_charts.training, curves, width)
+    return charts
 
 
 if __name__ == "__main__":

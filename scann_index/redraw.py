@@ -32,6 +32,7 @@ class RedrawOptions:
     data: str = option("", help="the folder of pipelines.prepare, if not beside the evaluation")
     run: str = option("", help="the folder of model.train, if not beside the evaluation")
     index: str = option("", help="the folder of scann_index.build, if not beside the evaluation")
+    dry_run: bool = option(False, help="print what was found and would be written, then stop")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def redraw(options: RedrawOptions) -> None:
-    """Writes the page and says what could not be drawn.
+    """Writes the page, unless dry, and says what could not be drawn.
 
     Raises:
         OutputError: the evaluation is not complete, a folder is another than was evaluated, or
@@ -69,6 +70,11 @@ def redraw(options: RedrawOptions) -> None:
     for name in ("run", "index"):
         if name not in sources and evaluation.report["inputs"].get(name):
             print(f"report: the {name} is not at hand (--{name}); its parts are left out")
+    if options.dry_run:
+        for name, source in sources.items():
+            print(f"  {name:<5} {source.path}")
+        print(f"would write {options.output}")
+        return
     page = render(
         evaluation.report,
         examples=evaluation.examples,

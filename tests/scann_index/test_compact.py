@@ -46,6 +46,15 @@ def test_a_merged_index_answers_as_before(appended, copy):
     assert merged.stats["rows"] == 860
 
 
+def test_a_dry_run_tells_what_would_be_merged_and_changes_nothing(copy, capsys):
+    before = {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+    assert main(["--index", str(copy), "--dry-run"]) == 0
+    printed = capsys.readouterr().out
+    assert "3 index shards would become 2" in printed
+    assert "text/en" in printed
+    assert {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()} == before
+
+
 def test_shards_are_cut_and_engines_chosen_as_asked(copy, capsys):
     assert main(["--index", str(copy), "--shard-rows", "300", "--engine", "tree"]) == 0
     shards = Bundle.open(str(copy)).shards()

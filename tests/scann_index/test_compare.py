@@ -214,7 +214,11 @@ def test_three_evaluations_are_printed_drawn_and_written_as_json(tmp_path, capsy
         make_evaluation(tmp_path / "more", {"es": MORE, "it": HALF}),
         make_evaluation(tmp_path / "less", {"es": [2] * 20, "it": HALF}, options={"limit": 7}),
     ]
-    assert main([*folders, f"--output={tmp_path}/c.html"]) == 0
+    arguments = [*folders, f"--output={tmp_path}/c.html"]
+    assert main([*arguments, "--dry-run"]) == 0
+    assert "Spanish es 50.0 75.0 0.0 +25.0" in " ".join(capsys.readouterr().out.split())
+    assert not list(tmp_path.glob("c.*"))
+    assert main(arguments) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "Spanish es 50.0 75.0 0.0 +25.0" in printed
     assert "▲" in printed

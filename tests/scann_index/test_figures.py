@@ -35,6 +35,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def test_every_chart_is_written_in_every_format_and_twice_the_same(folder, tmp_path, capsys):
     arguments = [f"--evaluation={folder}/evaluation", "--formats=svg,png,pdf"]
+    assert figures.main([*arguments, f"--output={tmp_path}/dry", "--dry-run"]) == 0
+    would = capsys.readouterr().out.splitlines()
+    assert f"would write {tmp_path}/dry/training.pdf" in would
+    assert len(would) == 3 * 3
+    assert not (tmp_path / "dry").exists()
     for name in ("one", "two"):
         assert figures.main([*arguments, f"--output={tmp_path}/{name}"]) == 0
     printed = capsys.readouterr().out.split()

@@ -312,7 +312,11 @@ def test_a_page_drawn_again_needs_no_more_than_the_evaluation_and_its_data(
     arguments = [f"--evaluation={tmp_path}/moved", f"--output={tmp_path}/page.html"]
     assert redraw.main(arguments) == 1
     assert "give --data" in capsys.readouterr().err
-    assert redraw.main([*arguments, f"--data={folder}/data"]) == 0
+    arguments.append(f"--data={folder}/data")
+    assert redraw.main([*arguments, "--dry-run"]) == 0
+    assert f"data  {folder}/data" in capsys.readouterr().out
+    assert not (tmp_path / "page.html").exists()
+    assert redraw.main(arguments) == 0
     assert "the index is not at hand (--index)" in capsys.readouterr().out
     text = (tmp_path / "page.html").read_text("utf-8")
     assert "No training run was given" in text
