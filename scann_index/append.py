@@ -17,6 +17,7 @@ from pipelines import storage
 from pipelines.output_dir import OutputDir, OutputError, State
 from pipelines.pairs import KIND as PAIRS
 from scann_index.bundle import KIND, Bundle, ShardCard
+from scann_index.making import SWEEP_RATES
 from scann_index.publish import replace_info
 
 if TYPE_CHECKING:
@@ -106,15 +107,17 @@ def publish_part(
     cards = [replace(ShardCard(**card), part=part) for card in new["shards"]]
     files = {name: base.info["files"][name] for card in kept for name in card.files}
     files |= {storage.join(PARTS, part, name): sha for name, sha in new["files"].items()}
-    sweeps = base.info.get("sweeps", {}) if kept else {}
+
+    def with_new(key: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+        """By shard: of those that stay, and of the new ones, which get a longer name."""
+        there = old.get(key, {}) if kept else {}
+        return {**there, **{f"{part}/{n}": of_shard for n, of_shard in new.get(key, {}).items()}}
+
     info = {
         **base.info,
         "generation": int(base.info.get("generation", 0)) + 1,
         "shards": [asdict(card) for card in [*kept, *cards]],
-        "sweeps": {
-            **sweeps,
-            **{f"{part}/{n}": table for n, table in new.get("sweeps", {}).items()},
-        },
+        "sweeps": with_new("sweeps", base.info, new),
         "appended": [*base.info.get("appended", []), *added],
         "files": files,
     }
@@ -123,6 +126,7 @@ def publish_part(
         group = "/".join(card.group)
         groups[group] = groups.get(group, 0) + card.rows
     stats = {**out.stats, "rows": sum(groups.values()), "groups": groups}
+    stats[SWEEP_RATES] = with_new(SWEEP_RATES, base.stats, out.stats)
     replace_info(OutputDir(base.path, kind=KIND), info, stats)
 
 

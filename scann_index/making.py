@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+SWEEP_RATES = "sweep_queries_per_second"
+_RATE = "queries_per_second"
+
 
 class Making:
     """The steps that make the shards of a folder: plan, embed and index, measure, publish.
@@ -207,7 +210,8 @@ def finish_bundle(
         out: the folder.
         cards: of all its shards.
         info: what else `info.json` is to hold: `model`, `data`.
-        sweeps: the tables of the shards' sweeps, by name.
+        sweeps: the tables of the shards' sweeps, by name. What was measured in seconds goes into
+            `stats.json`, so that the same data gives the same `info.json`.
         stats: what else `stats.json` is to hold.
         seconds: the time each step took.
     """
@@ -220,12 +224,16 @@ def finish_bundle(
         **info,
         "dim": finished[0]["dim"],
         "shards": [asdict(card) for card in cards],
-        "sweeps": sweeps,
+        "sweeps": {
+            name: [{k: v for k, v in row.items() if k != _RATE} for row in table]
+            for name, table in sweeps.items()
+        },
     }
     stats = {
         "rows": sum(card.rows for card in cards),
         **stats,
         "build_seconds": sum(record["build_seconds"] for record in finished),
         "wall_seconds": seconds,
+        SWEEP_RATES: {name: [row[_RATE] for row in table] for name, table in sweeps.items()},
     }
     complete(out, files, info, stats)

@@ -35,15 +35,17 @@ def sweep_table(
             continue
         leaves = f", {card.leaves:,} leaves" if card.leaves else ""
         yield f"  {card.name}: {card.engine}, {card.rows:,} rows{leaves}"
-        yield "      leaves searched   reordered   recall@10        work"
+        yield "      leaves searched   reordered   recall@10        work   queries/s"
         for trial in sweeps[card.name]:
             mark = "*" if trial["chosen"] else " "
             yield (
                 f"    {mark} {trial['leaves_searched']:>15,}   {trial['reordered']:>9,}"
                 f"   {trial['recall_at_10']:>9.4f}   {trial['work']:>9,}"
+                f"   {trial['queries_per_second']:>9,.0f}"
             )
     if sweeps:
-        yield "  * used. Work: a query's cost in comparisons with whole vectors."
+        yield "  * used. Work: a query's cost in comparisons with whole vectors; the least decides."
+        yield "  Queries/s: answered here and now, all at once."
 
 
 def plan_lines(

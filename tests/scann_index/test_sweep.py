@@ -98,7 +98,12 @@ def test_the_table_is_in_the_index_and_is_printed(tmp_path):
     assert card["leaves_searched"] == best["leaves_searched"] >= 1
     assert card["reordered"] == best["reordered"]
     assert card["recall_queries"] == "40 of speech-en-00000-of-00001"
+    # What a clock says isn't in what the index is known by.
+    assert "queries_per_second" not in best
+    rates = json.loads((tmp_path / "index" / "stats.json").read_text())["sweep_queries_per_second"]
+    assert len(rates["text-en-00000-of-00001"]) == len(table)
+    assert min(rates["text-en-00000-of-00001"]) > 0
     printed = "\n".join(sweep_table(cards, sweeps))
     assert "text-en-00000-of-00001: tree, 900 rows, 60 leaves" in printed
     assert printed.count("*") == 2
-    assert len(printed.splitlines()) == len(table) + 3
+    assert len(printed.splitlines()) == len(table) + 4
