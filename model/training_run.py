@@ -16,6 +16,7 @@ from model.metrics import ranks, recall_at
 from pipelines import quiet, storage  # noqa: F401  (quiet before TensorFlow)
 from pipelines.output_dir import OutputDir
 from pipelines.pairs import Pair, read_pairs
+from pipelines.progress import progress_bar
 
 import keras  # isort: skip
 
@@ -89,23 +90,9 @@ class RunCallback(keras.callbacks.Callback):
         self.started = time.time() - (self.log[-1]["seconds"] if self.log else 0.0)
 
     def __enter__(self) -> RunCallback:
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
+        from rich.progress import TextColumn
 
-        self.bar = Progress(
-            TextColumn("{task.description:<24}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
-        )
+        self.bar = progress_bar(TextColumn("{task.fields[note]}"))
         self.bar.start()
         self.task = self.bar.add_task("train", total=self.steps, completed=self.step, note="")
         return self

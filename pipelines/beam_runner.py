@@ -13,6 +13,7 @@ from pipelines import (
     right_fitting,
     storage,
 )
+from pipelines.progress import progress_bar
 
 import apache_beam as beam  # isort: skip
 from apache_beam.options.pipeline_options import GoogleCloudOptions  # isort: skip
@@ -75,23 +76,7 @@ def progress(title: str, folder: str, pattern: str, total: int | None) -> Iterat
         pattern: which files count.
         total: how many there will be; None if that is not known.
     """
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description:<24}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns) as bar:
+    with progress_bar() as bar:
         task = bar.add_task(title, total=total)
         done = threading.Event()
 
