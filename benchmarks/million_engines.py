@@ -249,6 +249,6 @@ ENGINES: dict[str, Any] = {
     "babelear-int8": lambda: Babelear(reorder="int8"),
     "babelear-spill-int8": lambda: Babelear(spill=True, reorder="int8"),
     "faiss-ivfpq": FaissIvfPq,
-    "hnswlib": lambda: Hnswlib(neighbours=32, effort=200),
-    "faiss-hnsw": lambda: FaissHnsw(neighbours=32, effort=200),
+    "hnswlib": lambda: Hnswlib(neighbours=32, effort=100),
+    "faiss-hnsw": lambda: FaissHnsw(neighbours=32, effort=100),
 }
