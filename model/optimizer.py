@@ -10,10 +10,18 @@ import keras  # isort: skip
 from keras import ops  # isort: skip
 
 OPTIMIZERS = ("muon", "adam")
+HeadAxis = tuple[int, bool]
+"""Of an attention kernel: the axis of its heads, and whether what they give is added up."""
 
 
 def create_optimizer(
-    name: str, *, steps: int, warmup_steps: int, learning_rate: float, matrix_rate: float
+    name: str,
+    *,
+    steps: int,
+    warmup_steps: int,
+    learning_rate: float,
+    matrix_rate: float,
+    heads: dict[str, HeadAxis] | None = None,
 ) -> Any:
     """An optimizer whose rates rise for the warm-up and then fall to zero as a cosine does.
 
@@ -23,6 +31,7 @@ def create_optimizer(
         warmup_steps: until the peak.
         learning_rate: Adam's peak rate.
         matrix_rate: Muon's peak rate; no matter for `adam`.
+        heads: what `head_axes` says of the backbone.
 
     Raises:
         ValueError: the name is unknown.
@@ -38,8 +47,37 @@ def create_optimizer(
     if name == "adam":
         return keras.optimizers.Adam(schedule, beta_2=0.98, global_clipnorm=1.0)
     return Muon(
-        schedule, matrix_ratio=matrix_rate / learning_rate, beta_2=0.98, global_clipnorm=1.0
+        schedule,
+        matrix_ratio=matrix_rate / learning_rate,
+        heads=heads,
+        beta_2=0.98,
+        global_clipnorm=1.0,
     )
+
+
+def head_axes(backbone: Any) -> dict[str, HeadAxis]:
+    """Where the attention kernels of a backbone have their heads.
+
+    Families differ: Gemma's queries have a kernel `[heads, dim, head_dim]`, those of Qwen, Llama
+    and XLM-RoBERTa `[dim, heads, head_dim]`. The layers' equations tell: of two axes that stand
+    side by side in what goes in or comes out, the first is the heads'.
+
+    Args:
+        backbone: any KerasHub backbone, built.
+
+    Returns:
+        By the path of each kernel of three axes.
+    """
+    found = {}
+    for layer in backbone._flatten_layers():
+        if not isinstance(layer, keras.layers.EinsumDense) or len(layer.kernel.shape) != 3:
+            continue
+        inputs, kernel, output = layer.equation.replace("->", ",").split(",")
+        summed = [axis for axis in inputs if axis in kernel]
+        made = [axis for axis in output if axis in kernel]
+        head = summed[0] if len(summed) == 2 else made[0]
+        found[layer.kernel.path] = (kernel.index(head), len(summed) == 2)
+    return found
 
 
 class Muon(keras.optimizers.Adam):
@@ -48,8 +86,9 @@ class Muon(keras.optimizers.Adam):
     A kernel's step is its momentum with all singular values made nearly one, times
     `0.2 * sqrt(larger side)`, which makes it about as long as Adam's (Liu et al. 2025,
     arXiv 2502.16982, section 2.2). So it learns in every direction at once, not first where the
-    gradient is steepest. Gemma's attention kernels are taken as a stack of matrices, a head each;
-    what the heads give is added up, so the steps of their output kernel are `sqrt(heads)` shorter.
+    gradient is steepest. Attention kernels are taken as a stack of matrices, a head each, whichever
+    axis the heads are on; what the heads give is added up, so the steps of their output kernel are
+    `sqrt(heads)` shorter.
 
     `keras.optimizers.Muon` leaves those to Adam, and scales otherwise from one version to the next.
 
@@ -57,6 +96,8 @@ class Muon(keras.optimizers.Adam):
         learning_rate: of Adam, for tables, norms and the projection.
         matrix_ratio: Muon's rate over that of Adam.
         momentum: of Muon, Nesterov's.
+        heads: the axis of the heads of each kernel that has three (`head_axes`), by its path; a
+            kernel of three axes that is not named is left to Adam.
         kwargs: of `keras.optimizers.Adam`.
     """
 
@@ -66,24 +107,27 @@ class Muon(keras.optimizers.Adam):
         *,
         matrix_ratio: float = 2.0,
         momentum: float = 0.95,
+        heads: dict[str, HeadAxis] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(learning_rate, **kwargs)
         self.matrix_ratio = matrix_ratio
         self.momentum = momentum
+        # A configuration read back from JSON has lists.
+        self.heads = {path: (axis, is_sum) for path, (axis, is_sum) in (heads or {}).items()}
 
     def build(self, variables: list[Any]) -> None:
         """Adds Adam's variables, and a momentum for each kernel."""
         if self.built:
             return
         super().build(variables)
-        self.step_lengths = [_step_length(variable) for variable in variables]
         self.matrix_momentums = [
             self.add_variable_from_reference(variable, "matrix_momentum")
-            if _is_matrix(variable)
+            if self._is_matrix(variable)
             else None
             for variable in variables
         ]
+        self.axes = [self.heads.get(variable.path) for variable in variables]
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Moves one variable."""
@@ -93,26 +137,33 @@ class Muon(keras.optimizers.Adam):
             super().update_step(gradient, variable, learning_rate)
             return
         self.assign(momentum, self.momentum * momentum + gradient)
-        direction = _orthogonalize(gradient + self.momentum * momentum)
+        direction = _direction(gradient + self.momentum * momentum, self.axes[index])
         rate = ops.cast(learning_rate, variable.dtype) * self.matrix_ratio
-        self.assign_sub(variable, rate * self.step_lengths[index] * direction)
+        self.assign_sub(variable, rate * direction)
+
+    def _is_matrix(self, variable: Any) -> bool:
+        is_kernel = variable.path.endswith("kernel") and "projection" not in variable.path
+        return is_kernel and (len(variable.shape) == 2 or variable.path in self.heads)
 
     def get_config(self) -> dict[str, Any]:
         """What `from_config` takes."""
-        own = {"matrix_ratio": self.matrix_ratio, "momentum": self.momentum}
+        own = {
+            "matrix_ratio": self.matrix_ratio,
+            "momentum": self.momentum,
+            "heads": {path: list(axis) for path, axis in self.heads.items()},
+        }
         return {**super().get_config(), **own}
 
 
-def _is_matrix(variable: Any) -> bool:
-    is_kernel = variable.path.endswith("kernel") and len(variable.shape) in (2, 3)
-    return is_kernel and "projection" not in variable.path
-
-
-def _step_length(variable: Any) -> float:
-    if not _is_matrix(variable):
-        return 1.0
-    summed = variable.shape[0] if "attention_output" in variable.path else 1
-    return float(0.2 * (max(variable.shape[-2:]) / summed) ** 0.5)
+def _direction(kernel: Any, heads: HeadAxis | None) -> Any:
+    """The step of a kernel at rate 1: orthogonal, head by head if it has three axes."""
+    if heads is None:
+        return 0.2 * max(kernel.shape) ** 0.5 * _orthogonalize(kernel)
+    axis, is_sum = heads
+    matrices = ops.moveaxis(kernel, axis, 0)
+    summed = matrices.shape[0] if is_sum else 1
+    length = 0.2 * (max(matrices.shape[-2:]) / summed) ** 0.5
+    return ops.moveaxis(length * _orthogonalize(matrices), 0, axis)
 
 
 def _orthogonalize(matrices: Any) -> Any:

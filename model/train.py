@@ -204,7 +204,7 @@ def build(options: TrainOptions, data: OutputDir) -> Any:
     """A compiled `ContrastiveModel` with fresh weights."""
     from model.contrastive import ContrastiveModel
     from model.fresh_encoder import fresh_encoder
-    from model.optimizer import create_optimizer
+    from model.optimizer import create_optimizer, head_axes
     from pipelines.codebook import Codebook
 
     codebook = Codebook.load(data.file("codebook"))
@@ -216,6 +216,7 @@ def build(options: TrainOptions, data: OutputDir) -> Any:
         warmup_steps=options.warmup_steps,
         learning_rate=options.learning_rate,
         matrix_rate=options.matrix_rate,
+        heads=head_axes(encoder.backbone),
     )
     model.compile(optimizer=optimizer, jit_compile=False)
     optimizer.build(model.trainable_variables)

@@ -1,24 +1,29 @@
 import keras
+import keras_hub
 import numpy as np
 import pytest
 
-from model.optimizer import create_optimizer
+from model.optimizer import create_optimizer, head_axes
 
 
-def moved(name: str, path: str, shape: tuple[int, ...], gradient: np.ndarray) -> np.ndarray:
-    """How far one step moves a variable from zero."""
+def moved(
+    name: str, path: str, shape: tuple[int, ...], gradient: np.ndarray, head: tuple | None = None
+) -> np.ndarray:
+    """How far one step moves a variable from zero; `head` as `head_axes` gives it."""
     layer, last = path.split("/")
     with keras.name_scope(layer):
         variable = keras.Variable(np.zeros(shape, "float32"), name=last)
     optimizer = create_optimizer(
-        name, steps=10, warmup_steps=0, learning_rate=1e-3, matrix_rate=1e-2
+        name,
+        steps=10,
+        warmup_steps=0,
+        learning_rate=1e-3,
+        matrix_rate=1e-2,
+        heads={variable.path: head} if head else None,
     )
     optimizer.build([variable])
     optimizer.apply([keras.ops.convert_to_tensor(gradient)])
     return np.asarray(variable)
-
-
-HEADS = ("query", "attention_output")
 
 
 @pytest.fixture
@@ -40,17 +45,50 @@ def test_muon_moves_a_matrix_about_as_far_in_every_direction(steep):
     assert spread(moved("muon", "ffw/kernel", (16, 16), steep)) < 2
 
 
-def test_muon_takes_attention_kernels_head_by_head(steep):
-    heads = np.stack([steep, 1e-3 * steep.T])
-    update = moved("muon", "query/kernel", (2, 16, 16), heads)
-    assert all(spread(head) < 2 for head in update)
-    assert np.linalg.norm(update[1]) > 0.5 * np.linalg.norm(update[0])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_muon_takes_attention_kernels_head_by_head_whichever_axis_they_are_on(steep, axis):
+    heads = np.stack([steep, 1e-3 * steep.T], axis)
+    update = moved("muon", "query/kernel", heads.shape, heads, (axis, False))
+    one, other = np.moveaxis(update, axis, 0)
+    assert spread(one) < 2
+    assert spread(other) < 2
+    assert np.linalg.norm(other) > 0.5 * np.linalg.norm(one)
+    assert np.allclose(one, moved("muon", "ffw/kernel", (16, 16), steep), rtol=1e-3, atol=1e-6)
 
 
 def test_muon_steps_shorter_where_the_heads_are_added_up(steep):
     heads = np.stack([steep] * 4)
-    one, four = (moved("muon", f"{name}/kernel", (4, 16, 16), heads) for name in HEADS)
+    one, four = (
+        moved("muon", "attention/kernel", (4, 16, 16), heads, (0, is_sum))
+        for is_sum in (False, True)
+    )
     assert np.allclose(four, one / 2, rtol=1e-4)
+
+
+def small_backbone(family: str) -> keras.Model:
+    sizes = {"vocabulary_size": 9, "num_layers": 2, "hidden_dim": 16, "intermediate_dim": 8}
+    grouped = {**sizes, "num_query_heads": 4, "num_key_value_heads": 2}
+    if family == "gemma3":
+        return keras_hub.models.Gemma3Backbone(image_size=None, head_dim=6, **grouped)
+    if family == "qwen3":
+        return keras_hub.models.Qwen3Backbone(head_dim=6, **grouped)
+    if family == "llama3":
+        return keras_hub.models.Llama3Backbone(**grouped)
+    return keras_hub.models.XLMRobertaBackbone(num_heads=4, max_sequence_length=8, **sizes)
+
+
+@pytest.mark.parametrize("family", ["gemma3", "qwen3", "llama3", "xlm_roberta"])
+def test_every_family_has_its_heads_found(family):
+    backbone = small_backbone(family)
+    found = head_axes(backbone)
+    shapes = {w.path: w.shape for w in backbone.weights}
+    assert len(found) == 2 * 4  # layers × query, key, value, output
+    for path, (axis, is_sum) in found.items():
+        assert shapes[path][axis] in ((4,) if "query" in path or is_sum else (2, 4))
+        matrix = [size for place, size in enumerate(shapes[path]) if place != axis]
+        assert sorted(matrix) == sorted([16, 6 if family in ("gemma3", "qwen3") else 4])
+    assert sum(is_sum for _, is_sum in found.values()) == 2
+    assert all(is_sum == ("output" in path) for path, (_, is_sum) in found.items())
 
 
 @pytest.mark.parametrize(
@@ -79,11 +117,17 @@ def test_the_first_step_of_a_matrix_is_as_long_as_its_rate_says(steep):
 
 def test_an_optimizer_is_made_again_from_its_configuration():
     optimizer = create_optimizer(
-        "muon", steps=10, warmup_steps=2, learning_rate=1e-3, matrix_rate=5e-3
+        "muon",
+        steps=10,
+        warmup_steps=2,
+        learning_rate=1e-3,
+        matrix_rate=5e-3,
+        heads={"query/kernel": (1, False)},
     )
     again = type(optimizer).from_config(optimizer.get_config())
     assert again.matrix_ratio == pytest.approx(5.0)
     assert again.momentum == 0.95
+    assert again.heads == {"query/kernel": (1, False)}
 
 
 def test_an_unknown_optimizer_is_named_with_the_known_ones():
