@@ -139,7 +139,13 @@ def normalize(features: np.ndarray) -> np.ndarray:
 
 
 def fit(
-    frames: np.ndarray, k: int, *, seed: int, rounds: int = 15, card: dict[str, Any] | None = None
+    frames: np.ndarray,
+    k: int,
+    *,
+    seed: int,
+    rounds: int = 15,
+    card: dict[str, Any] | None = None,
+    overwrite: bool = False,
 ) -> Codebook:
     """Lloyd's algorithm on a sample of frames.
 
@@ -149,6 +155,7 @@ def fit(
         seed: chooses the first centroids among the frames.
         rounds: Lloyd rounds at most.
         card: facts about the sample, kept with the codebook.
+        overwrite: whether `frames` may be changed, which saves the memory of a copy.
 
     Raises:
         ValueError: there are fewer frames than centroids.
@@ -164,10 +171,13 @@ def fit(
             f"{len(frames)} frames are too few for {k} audio tokens; "
             "give more speech or a smaller --codebook-size"
         )
-    deviation = np.maximum(frames.std(0), 1e-6).astype(np.float32)
+    deviation = _deviation(frames)
+    scaled = np.divide(frames, deviation, out=frames if overwrite else None)
     with threadpool_limits(1):
-        kmeans = KMeans(k, init="random", n_init=1, max_iter=rounds, random_state=seed)
-        kmeans.fit(frames / deviation)
+        kmeans = KMeans(
+            k, init="random", n_init=1, max_iter=rounds, random_state=seed, copy_x=False
+        )
+        kmeans.fit(scaled)
     centroids = kmeans.cluster_centers_.astype(np.float32)
     record = {
         "frames": len(frames),
@@ -175,3 +185,16 @@ def fit(
         "inertia_per_frame": kmeans.inertia_ / len(frames),
     }
     return Codebook(centroids, deviation, {**(card or {}), **record})
+
+
+def _deviation(frames: np.ndarray) -> np.ndarray:
+    """The standard deviation of each dimension, float32 `[dim]`, 0 taken for a very small one.
+
+    In blocks and in float64: in float32 a million frames don't add up, and all at once they would
+    need as much memory again.
+    """
+    blocks = [frames[start : start + 4096] for start in range(0, len(frames), 4096)]
+    mean = sum(block.sum(0, dtype=np.float64) for block in blocks) / len(frames)
+    squares = sum(np.square(block - mean).sum(0) for block in blocks) / len(frames)
+    deviation: np.ndarray = np.maximum(np.sqrt(squares), 1e-6).astype(np.float32)
+    return deviation

@@ -6,10 +6,14 @@ chunk size, an OGG's last page, the frames of an MP3. (A FLAC tells the decoder 
 
 from __future__ import annotations
 
+import io
 import zlib
 from dataclasses import dataclass
 
+from pipelines.file_view import FileView
 from pipelines.rejects import Rejected
+
+Data = bytes | FileView
 
 # Larger sizes are what programs put there that write to a pipe and can't come back.
 _UNKNOWN_WAV_SIZE = 0x7FFFF000
@@ -34,14 +38,14 @@ _FOREIGN = (
 )
 
 
-def whole(data: bytes) -> bytes:
+def whole(data: Data) -> io.IOBase:
     """Checks that a file holds all the sound its container speaks of.
 
     Args:
-        data: the file.
+        data: the file; what is not in memory is read through, but not held.
 
     Returns:
-        Bytes for the decoder: `data`, of an MP3 its frames alone, behind a count of them.
+        A file for the decoder: `data`, of an MP3 its frames alone, behind a count of them.
 
     Raises:
         Rejected: `truncated-audio`, or `not-audio` if it is no WAV, FLAC, OGG or MP3.
@@ -57,17 +61,23 @@ def whole(data: bytes) -> bytes:
         return _whole_mp3(data)
     else:
         raise Rejected("not-audio", _what_it_is(data))
-    return data
+    return _file(data)
 
 
-def _what_it_is(data: bytes) -> str:
+def _file(data: Data, start: int = 0, end: int | None = None, before: bytes = b"") -> io.IOBase:
+    if isinstance(data, FileView):
+        return data.part(start, end, before)
+    return io.BytesIO(before + data[start:end] if before or start or end else data)
+
+
+def _what_it_is(data: Data) -> str:
     for magic, offset, name in _FOREIGN:
         if data[offset : offset + len(magic)] == magic:
             return f"{name} is not read; convert it to WAV, FLAC, OGG or MP3"
     return f"no WAV, FLAC, OGG or MP3: begins with {data[:16]!r}"
 
 
-def _check_wav(data: bytes) -> None:
+def _check_wav(data: Data) -> None:
     order = "big" if data[:4] == b"RIFX" else "little"
     wide_size = None
     place = 12
@@ -90,7 +100,7 @@ def _check_wav(data: bytes) -> None:
     raise Rejected("truncated-audio", "the file ends before its sound begins")
 
 
-def _check_ogg(data: bytes) -> None:
+def _check_ogg(data: Data) -> None:
     place, last = 0, False
     while data[place : place + 4] == b"OggS" and place + 27 <= len(data):
         segments = data[place + 26]
@@ -124,7 +134,7 @@ class _Mp3Frame:
     side_info: int
 
     @classmethod
-    def at(cls, data: bytes, place: int) -> _Mp3Frame | None:
+    def at(cls, data: Data, place: int) -> _Mp3Frame | None:
         """The frame that begins at `place`, None if none does."""
         return cls.of(int.from_bytes(data[place : place + 4], "big"))
 
@@ -144,7 +154,7 @@ class _Mp3Frame:
         """Whether both may belong to one stream: version, layer and rate never change."""
         return other is not None and (self.header ^ other.header) & 0xFFFE0C00 == 0
 
-    def claimed_frames(self, data: bytes, place: int) -> int | None:
+    def claimed_frames(self, data: Data, place: int) -> int | None:
         """The number of frames after this one by its Xing header, None if it has none."""
         head = data[place : place + self.size]
         found = max(head.find(b"Xing", 0, 64), head.find(b"Info", 0, 64))
@@ -162,7 +172,7 @@ class _Mp3Frame:
         return (head + xing).ljust(frame.size, b"\0")
 
 
-def _whole_mp3(data: bytes) -> bytes:
+def _whole_mp3(data: Data) -> io.IOBase:
     """The frames of an MP3, behind a Xing header that counts them.
 
     libsndfile believes the Xing header. Without one it estimates the length from the first frame's
@@ -177,15 +187,15 @@ def _whole_mp3(data: bytes) -> bytes:
         raise Rejected("not-audio", "begins like an MP3 frame, but no frame follows")
     claimed = first.claimed_frames(data, start)
     if claimed is None:
-        return first.counting(frames) + data[start:end]
+        return _file(data, start, end, first.counting(frames))
     if claimed > frames:
         raise Rejected("truncated-audio", f"{frames} of {claimed} MP3 frames are there")
     if claimed < frames - 1:
-        return first.counting(frames - 1) + data[start + first.size : end]
-    return data[start:end]
+        return _file(data, start + first.size, end, first.counting(frames - 1))
+    return _file(data, start, end)
 
 
-def _after_id3(data: bytes) -> int:
+def _after_id3(data: Data) -> int:
     place = 0
     while data[place : place + 3] == b"ID3" and place + 10 <= len(data):
         size = 0
@@ -195,7 +205,7 @@ def _after_id3(data: bytes) -> int:
     return place
 
 
-def _walk_mp3(data: bytes, start: int, first: _Mp3Frame) -> tuple[int, int]:
+def _walk_mp3(data: Data, start: int, first: _Mp3Frame) -> tuple[int, int]:
     """The number of frames, and where the last one ends."""
     place, frames = start, 0
     while first.next_to(frame := _Mp3Frame.at(data, place)):

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipelines import audio_reference
-from pipelines.archive_shards import MOST_ROWS
 from pipelines.corpora import Corpus
+from pipelines.cut_shards import MOST_ROWS, MOST_SECONDS
 from pipelines.rejects import Reject
 from pipelines.shard import unit_of
 from pipelines.utterance import Utterance
@@ -65,8 +65,9 @@ class Plan:
 
     @property
     def most_shards(self) -> int:
-        """How many there will be, if no archive's are cut short by the size of its files."""
-        cut = sum(-(-recordings // MOST_ROWS) for recordings in self.archives.values())
+        """How many there will be, if the recordings in archives are as long as is assumed."""
+        each = min(MOST_ROWS, max(1, int(MOST_SECONDS // self.typical_seconds)))
+        cut = sum(-(-recordings // each) for recordings in self.archives.values())
         return cut + len(self.shards)
 
 

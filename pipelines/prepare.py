@@ -99,7 +99,11 @@ class PrepareOptions:
     codebook_frames: int = option(45_000, help="frames kept of that sample, 25 a second")
     shards: int = option(32, help="units of work, each read, tokenized and written in one go")
     voices: int = option(1, help="demo corpus: recordings of each training sentence and language")
-    max_seconds: float = option(600.0, help="longer recordings are rejected")
+    max_seconds: float = option(
+        600.0,
+        help="longer recordings are rejected; 36000 allows ten hours, which need the memory of "
+        "ten minutes",
+    )
     max_rejects: float = option(0.05, help="fail if a larger share of the rows is rejected")
     seed: int = option(0, help="seeds the sample and k-means")
     only_rejects: str = option(
@@ -329,6 +333,7 @@ def _tokenize(
 
     from pipelines import beam_runner
     from pipelines import tokenize_speech as speech
+    from pipelines.encode_speech import AssignTokens, EncodeSpeech
     from pipelines.right_fitting import with_model
 
     if _all_rows_are_finished(options, corpus, out):
@@ -338,8 +343,8 @@ def _tokenize(
         return not speech.is_finished(shard, folder)
 
     decode = beam.ParDo(speech.DecodeAudio(options.max_seconds, out.path))
-    encode = speech.encode_speech(options.speech_encoder, options.speech_precision)
-    assign = beam.ParDo(speech.AssignTokens(codebook_folder))
+    assign = AssignTokens(codebook_folder)
+    encode = EncodeSpeech(options.speech_encoder, options.speech_precision, assign)
     write = beam.ParDo(speech.WriteShard(out.path, options.shards, corpus.name))
 
     def build(pipeline: Any) -> None:
@@ -351,7 +356,6 @@ def _tokenize(
             | beam.Reshuffle()
             | "DecodeAudio" >> with_model(decode)
             | "EncodeSpeech" >> with_model(encode)
-            | "AssignTokens" >> with_model(assign)
             | "WriteShard" >> with_model(write)
         )
 

@@ -4,7 +4,8 @@ A row's shard follows from the hash of its id, so that the same row always lands
 rows with the same id meet there, and a finished shard can be skipped when a run is resumed.
 
 Rows whose sound lies in a tar archive stay together instead, since an archive is read once, from
-front to back. Its shards are cut while it is read: `pipelines.archive_shards`.
+front to back. What is too much for memory is cut into several shards while it is decoded:
+`pipelines.cut_shards`.
 """
 
 from __future__ import annotations
@@ -13,8 +14,7 @@ import hashlib
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-
-import numpy as np
+from typing import Any
 
 from pipelines import audio_reference
 from pipelines.pairs import Pair
@@ -29,29 +29,34 @@ class Shard:
     """Some rows of a corpus on their way to audio tokens.
 
     Args:
-        index: which shard.
+        index: which shard; 0 of an archive's.
         utterances: the recordings not rejected so far.
         pairs: text–text pairs that need no tokenization.
         rejects: what was set aside so far.
-        arrays: parallel to `utterances`: waveforms after decoding (float32 `[samples]`), then
-            features (float32 `[frames, dim]`), then audio tokens (int16 `[frames]`).
+        arrays: parallel to `utterances`: after decoding waveforms (float32 `[samples]`) and, in
+            place of those too long for memory, `LongRecording`s; then audio tokens (int16
+            `[frames]`), or what else is made of features.
         seconds: parallel to `utterances`, the duration of each sound.
         archive: the archive that holds all the sounds, or empty.
+        part: which of those that the shard, or its archive, was cut into.
     """
 
     index: int
     utterances: list[Utterance] = field(default_factory=list)
     pairs: list[Pair] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
-    arrays: list[np.ndarray] = field(default_factory=list)
+    arrays: list[Any] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     archive: str = ""
+    part: int = 0
 
     @property
     def name(self) -> str:
-        """Unique within a run: `00003`, or `7d1a0c39b2e4-00003` for the fourth of an archive."""
-        prefix = f"{archive_name(self.archive)}-" if self.archive else ""
-        return f"{prefix}{self.index:05d}"
+        """Unique within a run: `00003`, `00003-00001` for what was cut from it, or
+        `7d1a0c39b2e4-00003` for the fourth of an archive."""
+        if self.archive:
+            return f"{archive_name(self.archive)}-{self.part:05d}"
+        return f"{self.index:05d}-{self.part:05d}" if self.part else f"{self.index:05d}"
 
     @property
     def rows(self) -> int:

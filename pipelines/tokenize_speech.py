@@ -1,31 +1,25 @@
-"""Speech to audio tokens in Beam: read, group into shards, decode, encode, assign, write."""
+"""Speech to audio tokens in Beam: read, group into shards, decode, encode and assign, write."""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
-
-import numpy as np
 
 from pipelines import (
     quiet,  # noqa: F401  (before Beam)
     storage,
 )
-from pipelines.codebook import Codebook
 from pipelines.pairs import Pair, shard_name, write_shard
-from pipelines.rejects import Rejected
 from pipelines.shard import Row, Shard, archive_name, unit_of, validate
 from pipelines.stats import counters, summarize
 from pipelines.utterance import SPLITS
 
 import apache_beam as beam  # isort: skip
 from apache_beam.metrics import Metrics  # isort: skip
-from apache_beam.ml.inference.base import ModelHandler, RunInference  # isort: skip
 
-SAMPLE_RATE = 16_000
 METRICS = "babelear"
 """The namespace of the counters that a runner shows: of this run, while `stats.json` counts all."""
 
@@ -84,7 +78,7 @@ class DecodeAudio(beam.DoFn):
 
     Args:
         max_seconds: longer recordings are rejected.
-        folder: the output directory, where the shards of an archive that are finished are left out.
+        folder: the output directory; what of a shard is finished there is left out.
     """
 
     def __init__(self, max_seconds: float, folder: str = "") -> None:
@@ -92,96 +86,16 @@ class DecodeAudio(beam.DoFn):
         self.folder = folder
 
     def process(self, shard: Shard) -> Iterator[Shard]:
-        """Yields a new shard, or one after another from an archive; never changes its input."""
-        if shard.archive:
-            from pipelines.archive_shards import decoded_shards
+        """Yields one shard or, of what is too much for memory, several; never changes its input."""
+        from pipelines.cut_shards import decoded_shards
 
-            yield from decoded_shards(shard, self.max_seconds, self._is_finished)
-        else:
-            yield self._decoded(shard)
+        yield from decoded_shards(shard, self.max_seconds, self._finished_rows)
 
-    def _is_finished(self, shard: Shard) -> bool:
-        return bool(self.folder) and storage.exists(finished_path(self.folder, shard.name))
-
-    def _decoded(self, shard: Shard) -> Shard:
-        from pipelines.audio import load_audio_batch
-
-        decoded = load_audio_batch(
-            [u.audio for u in shard.utterances],
-            claimed_seconds=[u.seconds for u in shard.utterances],
-            max_seconds=self.max_seconds,
-        )
-        good = [not isinstance(d, Rejected) for d in decoded]
-        rejects = [
-            d.reject(u.id, u.audio, "decode")
-            for u, d in zip(shard.utterances, decoded, strict=True)
-            if isinstance(d, Rejected)
-        ]
-        waveforms = [d for d in decoded if not isinstance(d, Rejected)]
-        return dataclasses.replace(
-            shard,
-            utterances=[u for u, ok in zip(shard.utterances, good, strict=True) if ok],
-            rejects=shard.rejects + rejects,
-            arrays=waveforms,
-            seconds=[len(w) / SAMPLE_RATE for w in waveforms],
-        )
-
-
-class SpeechEncoderHandler(ModelHandler[Shard, Shard, Any]):
-    """Waveforms to speech-encoder features, for `RunInference`; one model per worker process.
-
-    Args:
-        name: what `pipelines.speech_encoder.load_speech_encoder` takes.
-        precision: what it computes in, `float32` or `bfloat16`.
-
-    A shard is one element: its clips are sorted and batched by length inside the encoder, which
-    wastes less padding than batches made of whatever arrives together.
-    """
-
-    def __init__(self, name: str, precision: str = "float32") -> None:
-        super().__init__()
-        self.name = name
-        self.precision = precision
-
-    def load_model(self) -> Any:
-        """Loads the encoder once per process."""
-        from pipelines.speech_encoder import load_speech_encoder
-
-        return load_speech_encoder(self.name, self.precision)
-
-    def run_inference(
-        self, batch: Sequence[Shard], model: Any, inference_args: dict[str, Any] | None = None
-    ) -> Iterable[Shard]:
-        """Encodes each shard of the batch."""
-        return [dataclasses.replace(s, arrays=model.encode(s.arrays)) for s in batch]
-
-    def batch_elements_kwargs(self) -> dict[str, Any]:
-        """One shard at a time."""
-        return {"min_batch_size": 1, "max_batch_size": 1}
-
-
-def encode_speech(name: str, precision: str = "float32") -> Any:
-    """The `RunInference` step that turns a shard's waveforms into features."""
-    return RunInference(SpeechEncoderHandler(name, precision))
-
-
-class AssignTokens(beam.DoFn):
-    """Features to audio tokens, by the nearest centroid of a saved codebook.
-
-    Args:
-        folder: where `Codebook.save` wrote it.
-    """
-
-    def __init__(self, folder: str) -> None:
-        self.folder = folder
-
-    def setup(self) -> None:
-        """Loads the codebook once per worker."""
-        self.codebook = Codebook.load(self.folder)
-
-    def process(self, shard: Shard) -> Iterator[Shard]:
-        """Yields the shard with int16 tokens in its arrays."""
-        yield dataclasses.replace(shard, arrays=self.codebook.assign_all(shard.arrays))
+    def _finished_rows(self, shard: Shard) -> int | None:
+        path = finished_path(self.folder, shard.name)
+        if not self.folder or not storage.exists(path):
+            return None
+        return int(storage.read_json(path)["rows"])
 
 
 class WriteShard(beam.DoFn):
@@ -222,10 +136,11 @@ class WriteShard(beam.DoFn):
         yield shard.index
 
     def _file_name(self, split: str, shard: Shard) -> str:
-        # How many shards an archive makes is not known before its end.
+        # How many parts an archive or a shard is cut into is not known before its end.
         if shard.archive:
             return f"{split}-{shard.name}.tfrecord"
-        return shard_name(split, shard.index, self.count)
+        name = shard_name(split, shard.index, self.count)
+        return name.replace(".tfrecord", f"-{shard.part:05d}.tfrecord") if shard.part else name
 
 
 def speech_pairs(shard: Shard, provenance: str) -> Iterator[Pair]:
@@ -266,19 +181,9 @@ def finished_path(folder: str, name: str) -> str:
 
 
 def is_finished(shard: Shard, folder: str) -> bool:
-    """Whether an earlier run wrote the shard, or all shards of its archive."""
-    if not shard.archive:
-        return storage.exists(finished_path(folder, shard.name))
-    paths = storage.list_files(
-        storage.join(folder, "finished"), f"{archive_name(shard.archive)}-*.json"
-    )
+    """Whether an earlier run wrote all of a shard, or all shards of its archive."""
+    finished = storage.join(folder, "finished")
+    unit = archive_name(shard.archive) if shard.archive else shard.name
+    paths = storage.list_files(finished, f"{unit}.json")
+    paths += storage.list_files(finished, f"{unit}-*.json")
     return shard.rows == sum(int(storage.read_json(path)["rows"]) for path in paths)
-
-
-def sample_frames(features: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """At most `count` of one utterance's frames, chosen by the seed, in their order."""
-    if len(features) <= count:
-        return features
-    chosen = np.random.default_rng(seed).choice(len(features), count, replace=False)
-    sampled: np.ndarray = features[np.sort(chosen)]
-    return sampled

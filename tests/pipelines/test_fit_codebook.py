@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import apache_beam as beam
@@ -9,13 +10,14 @@ import numpy as np
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
-from pipelines import fit_codebook
+from pipelines import cut_shards, fit_codebook, long_recording
 from pipelines.codebook import Codebook, normalize
-from pipelines.fit_codebook import FitCodebook
+from pipelines.fit_codebook import FitCodebook, Sample, SampleFrames
 from pipelines.rejects import Reject
 from pipelines.shard import Row
 from pipelines.speech_encoder import load_speech_encoder
 from pipelines.utterance import Utterance
+from tests.pipelines.archives import tar_gz
 from tests.pipelines.rows import bitext, in_process, utterance
 from tests.pipelines.sounds import encoded, voice
 
@@ -87,11 +89,17 @@ def test_whatever_the_order_of_the_rows_the_bytes_are_the_same(
 
 
 def test_whatever_the_order_of_the_chunks_the_codebook_is_the_same(tmp_path: Path) -> None:
-    transform = FitCodebook(str(tmp_path), "mfcc", 4, 10, 100, 0, 10.0)
+    folder = tmp_path / "codebook"
+    transform = FitCodebook(str(folder), "mfcc", 4, 10, 100, 0, 10.0)
     random = np.random.default_rng(0)
-    chunks = [(n, random.normal(size=(20, 39)).astype(np.float32)) for n in range(3)]
+    chunks = [random.normal(size=(20, 39)).astype(np.float32) for _ in range(3)]
 
-    assert transform._fit(chunks) == transform._fit(chunks[::-1])
+    def fitted(order: tuple[int, ...]) -> str:
+        samples = [Sample(n, [utterance()], arrays=[chunks[n]], frames_each=20) for n in order]
+        return transform._fit([fit_codebook._write(s, f"{folder}-sample") for s in samples])
+
+    assert fitted((0, 1, 2)) == fitted((2, 0, 1))
+    assert os.listdir(tmp_path) == ["codebook"], "the sample is gone"
 
 
 def test_only_training_speech_is_heard(
@@ -119,6 +127,8 @@ def test_no_more_utterances_and_frames_are_taken_than_asked_for(
     assert fit(rows, tmp_path, utterances=3).card["frames"] == 3 * 25
     # 11 of each of the three: 31 don't divide.
     assert fit(rows, tmp_path, utterances=3, frames=31).card["frames"] == 33
+    # As many of few utterances as of many.
+    assert fit(rows[:2], tmp_path, utterances=3, frames=31).card["frames"] == 32
 
 
 def test_another_seed_samples_other_utterances(clips: Path) -> None:
@@ -146,6 +156,46 @@ def test_a_chunk_of_broken_recordings_costs_only_itself(
     assert fit([*training(clips, 3), *broken], tmp_path).card["frames"] == 3 * 25
 
 
+def test_frames_are_sampled_by_the_seed_and_the_id_and_stay_in_their_order() -> None:
+    features = np.arange(100, dtype=np.float32)[:, None]
+    sample = Sample(0, frames_each=10)
+
+    def frames(seed: int, id_: str) -> list[float]:
+        (made,) = SampleFrames(seed)(sample, [utterance(id_)], [features])
+        assert made.shape == (10, 1)
+        return (made[:, 0] + 49.5).tolist()
+
+    assert frames(5, "a") == sorted(frames(5, "a")) == frames(5, "a")
+    assert set(frames(5, "a")) <= set(range(100))
+    assert frames(5, "a") != frames(6, "a") and frames(5, "a") != frames(5, "b")
+    (few,) = SampleFrames(5)(sample, [utterance()], [features[:7]])
+    np.testing.assert_array_equal(few[:, 0], np.arange(7) - 3)
+
+
+def test_of_a_long_recording_an_excerpt_is_heard(
+    clips: Path, fitted: tuple[Path, Codebook], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(long_recording, "BLOCK_SECONDS", 2)
+    monkeypatch.setattr(cut_shards, "BLOCK_SECONDS", 2)
+    (tmp_path / "long.wav").write_bytes(encoded(voice(5.0)))
+    rows = [*training(clips), utterance("long", audio=f"{tmp_path}/long.wav")]
+
+    assert fit(rows, tmp_path / "codebook").card["frames"] == 6 * 25 + 2 * 25
+
+
+def test_the_sample_of_an_archive_is_read_in_one_go(clips: Path, tmp_path: Path) -> None:
+    files = [(f"{n}.wav", (clips / f"{n}.wav").read_bytes()) for n in range(6)]
+    path = tmp_path / "x.tar.gz"
+    path.write_bytes(tar_gz(files))
+    rows: list[Row] = [utterance(f"u{n}", audio=f"tar:{path}!{n}.wav") for n in range(6)]
+    mixed = [*rows[:3], *training(clips)[3:]]
+
+    codebooks = [fit(mixed, tmp_path / "mixed"), fit(rows, tmp_path / "packed")]
+    assert [c.card["frames"] for c in codebooks] == [150, 150]
+    (units,) = [list(fit_codebook._chunks(rows, 60))]
+    assert [(s.archive, len(s.utterances), s.frames_each) for s in units] == [(str(path), 6, 10)]
+
+
 @pytest.mark.parametrize(
     ("row", "said"),
     [
@@ -158,11 +208,11 @@ def test_without_training_speech_there_is_no_codebook(
     tmp_path: Path, row: Utterance, said: str
 ) -> None:
     with pytest.raises(ValueError, match=said):
-        fit([row], tmp_path)
+        fit([row], tmp_path / "codebook")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_too_few_frames_are_refused_with_what_to_do(clips: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="150 frames are too few for 151 audio tokens; give more"):
-        fit(training(clips), tmp_path, size=151)
+        fit(training(clips), tmp_path / "codebook", size=151)
     assert list(tmp_path.iterdir()) == []

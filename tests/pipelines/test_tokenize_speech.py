@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 from collections import Counter
@@ -15,21 +16,17 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 
 from pipelines import storage
-from pipelines.codebook import Codebook
 from pipelines.pairs import from_example
 from pipelines.rejects import Reject
 from pipelines.shard import Shard
-from pipelines.speech_encoder import load_speech_encoder
 from pipelines.tokenize_speech import (
     METRICS,
-    AssignTokens,
     DecodeAudio,
     GroupIntoShards,
     ReadCorpus,
     WriteShard,
-    encode_speech,
     finished_path,
-    sample_frames,
+    is_finished,
 )
 from tests.pipelines.rows import ListCorpus, bitext, in_process, utterance
 from tests.pipelines.sounds import encoded, voice
@@ -168,57 +165,6 @@ def test_what_cannot_be_decoded_is_rejected_and_the_rest_unharmed(clips: Path) -
         assert_that(decoded | beam.Map(flat), equal_to([expected]))
         rows_left = decoded | beam.Map(lambda s: s.rows)
         assert_that(rows_left, equal_to([shard.rows]), "rows")
-
-
-def test_a_shard_without_speech_passes_through_every_step(tmp_path: Path) -> None:
-    codebook(39).save(f"{tmp_path}/codebook")
-    shard = Shard(1, [], [bitext("b")], [READ_REJECT])
-    with in_process() as pipeline:
-        tokenized = (
-            pipeline
-            | beam.Create([shard])
-            | beam.ParDo(DecodeAudio(600.0))
-            | encode_speech("mfcc")
-            | beam.ParDo(AssignTokens(f"{tmp_path}/codebook"))
-        )
-        assert_that(tokenized | beam.Map(flat), equal_to([flat(shard)]))
-
-
-def test_waveforms_become_the_encoders_features() -> None:
-    waveforms = [voice(0.9, seed=1), voice(0.3, seed=2)]
-    first = Shard(0, [utterance("a"), utterance("b")], arrays=waveforms, seconds=[0.9, 0.3])
-    second = Shard(1, [utterance("c")], arrays=[voice(0.5)], seconds=[0.5])
-    alone = load_speech_encoder("mfcc").encode(waveforms)
-    with in_process() as pipeline:
-        encoded_ = pipeline | beam.Create([first, second]) | encode_speech("mfcc")
-        shapes = encoded_ | beam.Map(lambda s: (s.index, [a.shape for a in s.arrays], s.seconds))
-        expected = [(0, [(23, 39), (8, 39)], [0.9, 0.3]), (1, [(13, 39)], [0.5])]
-        assert_that(shapes, equal_to(expected), "shapes")
-        same = encoded_ | beam.Filter(lambda s: s.index == 0) | beam.Map(sha_of_arrays)
-        assert_that(same, equal_to([storage.sha256(b"".join(a.tobytes() for a in alone))]), "same")
-
-
-def sha_of_arrays(shard: Shard) -> str:
-    return storage.sha256(b"".join(array.tobytes() for array in shard.arrays))
-
-
-def codebook(dimensions: int = 2) -> Codebook:
-    corners = np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]], np.float32)
-    centroids = np.hstack([corners, np.zeros((4, dimensions - 2), np.float32)])
-    return Codebook(centroids, np.ones(dimensions, np.float32), {"speech_encoder": "mfcc"})
-
-
-def test_features_become_the_numbers_of_their_centroids(tmp_path: Path) -> None:
-    codebook().save(str(tmp_path))
-    features = [
-        np.array([[5, 5], [-3, 4], [2, -6], [-4, -3]], np.float32),
-        np.array([[1, 1], [-1, -1]], np.float32),
-    ]
-    shard = Shard(4, [utterance("a"), utterance("b")], arrays=features, seconds=[0.16, 0.08])
-    with in_process() as pipeline:
-        tokens = pipeline | beam.Create([shard]) | beam.ParDo(AssignTokens(str(tmp_path)))
-        found = tokens | beam.Map(lambda s: [(a.tolist(), str(a.dtype)) for a in s.arrays])
-        assert_that(found, equal_to([[([3, 1, 2, 0], "int16"), ([3, 0], "int16")]]))
 
 
 def tokenized_shard() -> Shard:
@@ -390,12 +336,17 @@ def test_a_shard_that_cannot_be_written_whole_is_not_finished(
     assert os.listdir(tmp_path) == ["train-00003-of-00008.tfrecord"]
 
 
-def test_frames_are_sampled_by_the_seed_and_stay_in_their_order() -> None:
-    features = np.arange(100, dtype=np.float32)[:, None]
-    sample = sample_frames(features, 10, seed=5)
+def test_a_shard_that_was_cut_is_finished_with_its_last_part(tmp_path: Path) -> None:
+    whole = Shard(3, [utterance(i) for i in "abc"], rejects=[READ_REJECT])
+    first = dataclasses.replace(tokenized_shard(), utterances=[], pairs=[], arrays=[], seconds=[])
+    second = Shard(3, whole.utterances[:2], arrays=[np.zeros(2, np.int16)] * 2, part=1)
+    second.seconds = [0.08] * 2
 
-    assert sample.shape == (10, 1)
-    assert (np.diff(sample[:, 0]) > 0).all()
-    np.testing.assert_array_equal(sample, sample_frames(features, 10, seed=5))
-    assert not np.array_equal(sample, sample_frames(features, 10, seed=6))
-    np.testing.assert_array_equal(sample_frames(features[:7], 10, seed=5), features[:7])
+    assert not is_finished(whole, str(tmp_path))
+    write(tmp_path, first)
+    assert not is_finished(whole, str(tmp_path))
+    summary = write(tmp_path, second)
+    assert is_finished(whole, str(tmp_path))
+    assert list(summary["files"]) == ["train-00003-of-00008-00001.tfrecord"]
+    # Another shard's parts are its own.
+    assert not is_finished(dataclasses.replace(whole, index=0), str(tmp_path))

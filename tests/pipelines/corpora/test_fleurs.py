@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines import archive_shards
+from pipelines import cut_shards
 from pipelines.corpora import open_corpus
 from pipelines.corpora.fleurs import FleursCorpus
 from pipelines.corpora.fleurs_languages import CONFIGS, GROUPS, LANGUAGE_OF, choose
@@ -169,7 +169,7 @@ def prepared(damaged: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`damaged`, prepared in shards of two files; don't write into it."""
     output = tmp_path_factory.mktemp("prepared") / "data"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(archive_shards, "MOST_ROWS", 2)
+        patch.setattr(cut_shards, "MOST_ROWS", 2)
         assert prepare(damaged, output, "--max-rejects=0.5") == 0
     return output
 
@@ -222,7 +222,7 @@ def test_a_run_that_lost_a_shard_of_an_archive_makes_that_one_again(
 ):
     import shutil
 
-    monkeypatch.setattr(archive_shards, "MOST_ROWS", 2)
+    monkeypatch.setattr(cut_shards, "MOST_ROWS", 2)
     again = tmp_path / "data"
     shutil.copytree(prepared, again)
     for name in ("COMPLETED", "info.json", "stats.json"):

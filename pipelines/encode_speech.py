@@ -1,0 +1,141 @@
+"""The inference step: sound in, what is wanted of its features out.
+
+Features are a thousand times as large as the audio tokens made of them (51 kB a second of Whisper
+base). So what is made of features is made where they are computed, and they travel nowhere.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from pipelines import quiet  # noqa: F401  (before Beam)
+from pipelines.audio import SAMPLE_RATE
+from pipelines.codebook import Codebook
+from pipelines.long_recording import LongRecording
+from pipelines.rejects import Rejected
+from pipelines.shard import Shard
+from pipelines.utterance import Utterance
+
+import apache_beam as beam  # isort: skip
+from apache_beam.ml.inference.base import ModelHandler, RunInference  # isort: skip
+
+Use = Callable[[Shard, Sequence[Utterance], Sequence[np.ndarray]], list[np.ndarray]]
+"""Makes an array `[rows, …]` of the features, float32 `[frames, dim]`, of each of some utterances
+of a shard, or of a block of one. It is pickled, so it is light."""
+
+
+@dataclasses.dataclass(frozen=True)
+class AssignTokens:
+    """Features to audio tokens, int16 `[frames]`: the nearest centroids of a saved codebook.
+
+    Args:
+        folder: where `Codebook.save` wrote it.
+    """
+
+    folder: str
+
+    def __call__(
+        self, shard: Shard, utterances: Sequence[Utterance], features: Sequence[np.ndarray]
+    ) -> list[np.ndarray]:
+        """The tokens of each utterance's frames."""
+        return _codebook(self.folder).assign_all(features)
+
+
+@lru_cache(maxsize=1)
+def _codebook(folder: str) -> Codebook:
+    return Codebook.load(folder)
+
+
+class SpeechEncoderHandler(ModelHandler[Shard, Shard, Any]):
+    """Decoded shards to shards of what `use` makes of the features; one model per worker process.
+
+    Args:
+        name: what `pipelines.speech_encoder.load_speech_encoder` takes.
+        precision: what it computes in, `float32` or `bfloat16`.
+        use: applied to a shard's features, and to each block of a long recording.
+
+    A shard is one element: its clips are sorted and batched by length inside the encoder, which
+    wastes less padding than batches made of whatever arrives together.
+    """
+
+    def __init__(self, name: str, precision: str, use: Use) -> None:
+        super().__init__()
+        self.name = name
+        self.precision = precision
+        self.use = use
+
+    def load_model(self) -> Any:
+        """Loads the encoder once per process."""
+        from pipelines.speech_encoder import load_speech_encoder
+
+        return load_speech_encoder(self.name, self.precision)
+
+    def run_inference(
+        self, batch: Sequence[Shard], model: Any, inference_args: dict[str, Any] | None = None
+    ) -> Iterable[Shard]:
+        """Encodes each shard of the batch."""
+        return [self._encoded(shard, model) for shard in batch]
+
+    def batch_elements_kwargs(self) -> dict[str, Any]:
+        """One shard at a time."""
+        return {"min_batch_size": 1, "max_batch_size": 1}
+
+    def _encoded(self, shard: Shard, model: Any) -> Shard:
+        short = [i for i, a in enumerate(shard.arrays) if not isinstance(a, LongRecording)]
+        features = model.encode([shard.arrays[i] for i in short])
+        made = iter(self.use(shard, [shard.utterances[i] for i in short], features))
+        result = dataclasses.replace(
+            shard, utterances=[], rejects=list(shard.rejects), arrays=[], seconds=[]
+        )
+        for utterance, sound, seconds in zip(
+            shard.utterances, shard.arrays, shard.seconds, strict=True
+        ):
+            if isinstance(sound, LongRecording):
+                try:
+                    array, seconds = self._long(shard, utterance, sound, model)
+                except Rejected as rejected:
+                    result.rejects.append(rejected.reject(utterance.id, utterance.audio, "decode"))
+                    continue
+            else:
+                array = next(made)
+            result.utterances.append(utterance)
+            result.arrays.append(array)
+            result.seconds.append(seconds)
+        return result
+
+    def _long(
+        self, shard: Shard, utterance: Utterance, recording: LongRecording, model: Any
+    ) -> tuple[np.ndarray, float]:
+        """What is made of all blocks, joined, and how long they are in seconds."""
+        made, samples = [], 0
+        for block in recording.blocks():
+            samples += len(block)
+            made += self.use(shard, [utterance], model.encode([block]))
+        return np.concatenate(made), samples / SAMPLE_RATE
+
+
+@dataclasses.dataclass
+class EncodeSpeech(beam.PTransform):
+    """Decoded shards through the encoder, as `SpeechEncoderHandler` describes.
+
+    Args:
+        name: the speech encoder.
+        precision: what it computes in.
+        use: what is made of the features.
+    """
+
+    name: str
+    precision: str
+    use: Use
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, shards: Any) -> Any:
+        """`RunInference`."""
+        return shards | RunInference(SpeechEncoderHandler(self.name, self.precision, self.use))

@@ -1,0 +1,130 @@
+"""Decoded shards through the encoder and the codebook, in Beam; long recordings block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import apache_beam as beam
+import numpy as np
+import pytest
+from apache_beam.testing.util import assert_that, equal_to
+
+from pipelines import storage
+from pipelines.codebook import Codebook
+from pipelines.encode_speech import AssignTokens, EncodeSpeech, SpeechEncoderHandler, Use
+from pipelines.long_recording import BLOCK_SECONDS, LongRecording
+from pipelines.rejects import Reject
+from pipelines.shard import Shard
+from pipelines.speech_encoder import load_speech_encoder
+from pipelines.tokenize_speech import DecodeAudio
+from pipelines.utterance import Utterance
+from tests.pipelines.rows import bitext, in_process, utterance
+from tests.pipelines.sounds import encoded, voice
+
+READ_REJECT = Reject("broken", "/clips/b.wav", "read", "missing-column", "no 'language'")
+
+
+def keep(
+    shard: Shard, utterances: Sequence[Utterance], features: Sequence[np.ndarray]
+) -> list[np.ndarray]:
+    return list(features)
+
+
+def codebook(dimensions: int = 2) -> Codebook:
+    corners = np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]], np.float32)
+    centroids = np.hstack([corners, np.zeros((4, dimensions - 2), np.float32)])
+    return Codebook(centroids, np.ones(dimensions, np.float32), {"speech_encoder": "mfcc"})
+
+
+def encode(shards: list[Shard], use: Use) -> list[Shard]:
+    """What the inference step makes of shards."""
+    handler = SpeechEncoderHandler("mfcc", "float32", use)
+    return list(handler.run_inference(shards, handler.load_model()))
+
+
+def test_a_shard_without_speech_passes_through_every_step(tmp_path: Path) -> None:
+    codebook(39).save(f"{tmp_path}/codebook")
+    shard = Shard(1, [], [bitext("b")], [READ_REJECT])
+    with in_process() as pipeline:
+        tokenized = (
+            pipeline
+            | beam.Create([shard])
+            | beam.ParDo(DecodeAudio(600.0))
+            | EncodeSpeech("mfcc", "float32", AssignTokens(f"{tmp_path}/codebook"))
+        )
+        same = tokenized | beam.Map(lambda s: (s.index, len(s.pairs), len(s.rejects), s.arrays))
+        assert_that(same, equal_to([(1, 1, 1, [])]))
+
+
+def test_waveforms_become_the_encoders_features() -> None:
+    waveforms = [voice(0.9, seed=1), voice(0.3, seed=2)]
+    first = Shard(0, [utterance("a"), utterance("b")], arrays=waveforms, seconds=[0.9, 0.3])
+    second = Shard(1, [utterance("c")], arrays=[voice(0.5)], seconds=[0.5])
+    alone = b"".join(a.tobytes() for a in load_speech_encoder("mfcc").encode(waveforms))
+    with in_process() as pipeline:
+        made = pipeline | beam.Create([first, second]) | EncodeSpeech("mfcc", "float32", keep)
+        shapes = made | beam.Map(lambda s: (s.index, [a.shape for a in s.arrays], s.seconds))
+        expected = [(0, [(23, 39), (8, 39)], [0.9, 0.3]), (1, [(13, 39)], [0.5])]
+        assert_that(shapes, equal_to(expected), "shapes")
+        same = made | beam.Filter(lambda s: s.index == 0) | beam.Map(sha_of_arrays)
+        assert_that(same, equal_to([storage.sha256(alone)]), "same")
+
+
+def sha_of_arrays(shard: Shard) -> str:
+    return storage.sha256(b"".join(array.tobytes() for array in shard.arrays))
+
+
+def test_features_become_the_numbers_of_their_centroids(tmp_path: Path) -> None:
+    codebook().save(str(tmp_path))
+    features = np.array([[5, 5], [-3, 4], [2, -6], [-4, -3]], np.float32)
+
+    (tokens,) = AssignTokens(str(tmp_path))(Shard(0), [utterance()], [features])
+
+    assert (tokens.tolist(), tokens.dtype) == ([3, 1, 2, 0], np.int16)
+
+
+def test_a_long_recording_is_its_blocks_side_by_side(tmp_path: Path) -> None:
+    seconds = BLOCK_SECONDS + 1.5
+    sound = np.resize(voice(7.0), round(seconds * 16_000))
+    path = tmp_path / "long.flac"
+    path.write_bytes(encoded(sound, form="FLAC"))
+    codebook(39).save(f"{tmp_path}/codebook")
+    use = AssignTokens(f"{tmp_path}/codebook")
+    shard = Shard(0, [utterance("short"), utterance("long")])
+    shard.arrays, shard.seconds = [voice(1.0), LongRecording(str(path), 3600.0)], [1.0, 0.0]
+
+    (made,) = encode([shard], use)
+
+    stored = np.round(sound * 32768) / 32768
+    pieces = [stored[: BLOCK_SECONDS * 16_000], stored[BLOCK_SECONDS * 16_000 :]]
+    blocks = Shard(0, [utterance("a"), utterance("b")], arrays=pieces, seconds=[600.0, 1.5])
+    (apart,) = encode([blocks], use)
+    assert made.seconds == [1.0, seconds]
+    np.testing.assert_array_equal(made.arrays[1], np.concatenate(apart.arrays))
+    assert len(made.arrays[0]) == 25
+
+
+def test_a_long_recording_that_breaks_off_is_rejected_and_the_rest_unharmed(
+    tmp_path: Path,
+) -> None:
+    data = bytearray(encoded(voice(4.0), form="FLAC"))
+    data[len(data) // 2] ^= 1
+    shard = Shard(0, [utterance("long"), utterance("short")])
+    shard.arrays, shard.seconds = [LongRecording(bytes(data), 60.0), voice(1.0)], [0.0, 1.0]
+
+    (made,) = encode([shard], keep)
+
+    assert [u.id for u in made.utterances] == ["short"]
+    assert [a.shape for a in made.arrays] == [(25, 39)]
+    (reject,) = made.rejects
+    assert (reject.id, reject.stage, reject.reason) == ("long", "decode", "truncated-audio")
+    assert made.rows == shard.rows and shard.rejects == []
+
+
+@pytest.mark.parametrize("count", [0, 3])
+def test_as_many_rows_come_out_as_went_in(count: int) -> None:
+    shard = Shard(0, [utterance(str(n)) for n in range(count)], arrays=[voice(0.5)] * count)
+    shard.seconds = [0.5] * count
+
+    assert encode([shard], keep)[0].rows == count
