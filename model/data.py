@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from model.vocabulary import Vocabulary
@@ -33,7 +34,7 @@ class Augmentation:
 
 
 def training_batches(
-    data: OutputDir,
+    data: OutputDir | Sequence[OutputDir],
     vocabulary: Vocabulary,
     *,
     batch_size: int,
@@ -45,7 +46,7 @@ def training_batches(
     """An endless, deterministic `tf.data.Dataset` of training batches, languages mixed.
 
     Args:
-        data: a complete directory of pairs.
+        data: a complete directory of pairs, or several of one codebook.
         vocabulary: makes token ids.
         batch_size: pairs a batch.
         seed: decides order and augmentation; the same seed gives the same batches.
@@ -97,7 +98,9 @@ def training_batches(
     )
 
 
-def _examples(data: OutputDir, tasks: tuple[str, ...], rows: int, seed: int) -> Any:
+def _examples(
+    data: OutputDir | Sequence[OutputDir], tasks: tuple[str, ...], rows: int, seed: int
+) -> Any:
     """Endless batches of serialized training examples of some tasks, reshuffled each epoch."""
     import tensorflow as tf
 
@@ -111,7 +114,8 @@ def _examples(data: OutputDir, tasks: tuple[str, ...], rows: int, seed: int) -> 
     examples = tf.data.TFRecordDataset(paths).filter(is_wanted).cache()
     count = int(examples.reduce(0, lambda n, _: n + 1))
     if count == 0:
-        raise ValueError(f"{data.path} has no training pairs of the tasks {', '.join(tasks)}")
+        where = ", ".join(sorted({path.rpartition("/")[0] for path in paths})) or "the data"
+        raise ValueError(f"{where} has no training pairs of the tasks {', '.join(tasks)}")
     shuffled = examples.shuffle(min(count, 200_000), seed=seed, reshuffle_each_iteration=True)
     return shuffled.repeat().batch(rows, drop_remainder=True)
 

@@ -13,6 +13,7 @@ from pipelines import options as command_line
 from pipelines import quiet, storage  # noqa: F401  (quiet before TensorFlow)
 from pipelines.options import option
 from pipelines.output_dir import OutputDir, OutputError, State
+from pipelines.pairs import open_together
 
 KIND = "run"
 DESCRIPTION = """\
@@ -31,7 +32,10 @@ example:
 class TrainOptions:
     """The options of `model.train`."""
 
-    data: str = option(help="folder written by pipelines.prepare")
+    data: tuple[str, ...] = option(
+        help="folder written by pipelines.prepare; with others of the same codebook, such as one "
+        "of pipelines.translate, to train on all of them: data,translated"
+    )
     output: str = option(help="folder to write the run to")
     steps: int = option(750, help="training steps")
     batch_size: int = option(128, help="pairs a step; each is the others' negative")
@@ -141,9 +145,10 @@ def train(options: TrainOptions) -> OutputDir:
     Raises:
         OutputError: the data is not complete, or the output holds another run.
     """
-    data = OutputDir.open(options.data, kind="pairs")
+    data = open_together(options.data)
     out = OutputDir(options.output, kind=KIND)
-    content = {**options.content(), "data": data.digest}
+    digests = [one.digest for one in data]
+    content = {**options.content(), "data": digests if len(data) > 1 else digests[0]}
     if out.begin(content, overwrite=options.overwrite) is State.COMPLETE:
         print(f"{out.path} is complete; nothing to do")
         return out
@@ -194,21 +199,22 @@ def train(options: TrainOptions) -> OutputDir:
     model.encoder.save_to_preset(out.file("preset"))
     stats = cost(model, options, time.time() - started, first_step)
     files = [f"preset/{name}" for name in storage.read_json(out.file("preset", "preset.json"))]
-    info = {"data": {"path": data.path, "digest": data.digest}}
+    used = [{"path": one.path, "digest": one.digest} for one in data]
+    info = {"data": used[0], **({"also": used[1:]} if len(used) > 1 else {})}
     out.complete(files=[*files, "preset/preset.json"], stats=stats, info=info)
     print(f"{out.path}: {stats['parameters']:,} parameters, {stats['steps']} steps")
     return out
 
 
-def build(options: TrainOptions, data: OutputDir) -> Any:
+def build(options: TrainOptions, data: Sequence[OutputDir]) -> Any:
     """A compiled `ContrastiveModel` with fresh weights."""
     from model.contrastive import ContrastiveModel
     from model.fresh_encoder import fresh_encoder
     from model.optimizer import create_optimizer, head_axes
     from pipelines.codebook import Codebook
 
-    codebook = Codebook.load(data.file("codebook"))
-    encoder = fresh_encoder(options, codebook, tuple(trained_languages(data)))
+    codebook = Codebook.load(data[0].file("codebook"))
+    encoder = fresh_encoder(options, codebook, tuple(trained_languages(*data)))
     model = ContrastiveModel(encoder, scale=options.scale, spread_out=options.spread_out)
     optimizer = create_optimizer(
         options.optimizer,
@@ -223,9 +229,9 @@ def build(options: TrainOptions, data: OutputDir) -> Any:
     return model
 
 
-def trained_languages(data: OutputDir) -> list[str]:
+def trained_languages(*data: OutputDir) -> list[str]:
     """The languages that have speech in the training split."""
-    names = (group.split("/") for group in data.stats["groups"])
+    names = (group.split("/") for one in data for group in one.stats["groups"])
     return sorted({lang for task, split, lang in names if split == "train" and task != "bitext"})
 
 
@@ -259,16 +265,16 @@ def cost(model: Any, options: TrainOptions, seconds: float, first_step: int) -> 
 
 def plan(options: TrainOptions) -> str:
     """What `--dry-run` prints."""
-    data = OutputDir.open(options.data, kind="pairs")
+    data = open_together(options.data)
     model = build(options, data)
     vocabulary = model.encoder.vocabulary
-    groups = data.stats["groups"].items()
-    train_groups = {name: g for name, g in groups if name.split("/")[1] == "train"}
-    pairs = sum(int(group["pairs"]) for group in train_groups.values())
+    groups = [named for one in data for named in one.stats["groups"].items()]
+    pairs = sum(int(group["pairs"]) for name, group in groups if name.split("/")[1] == "train")
     seen = options.steps * options.batch_size
     return "\n".join(
         [
-            f"{options.data}: {pairs:,} training pairs, seen {seen / max(pairs, 1):.1f} times each",
+            f"{', '.join(options.data)}: {pairs:,} training pairs, "
+            f"seen {seen / max(pairs, 1):.1f} times each",
             f"  languages: {' '.join(vocabulary.trained_languages)}",
             f"  vocabulary: {vocabulary.text_size} text + {vocabulary.audio_tokens} audio rows",
             f"  backbone: {model.encoder.backbone.num_layers} layers, "

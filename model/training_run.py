@@ -6,6 +6,7 @@ import json
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,14 +72,14 @@ class RunCallback(keras.callbacks.Callback):
 
     Args:
         out: the run's directory.
-        data: the pairs it is trained on; its dev split is evaluated.
+        data: the directories of pairs it is trained on; their dev split is evaluated.
         every: steps between evaluations and checkpoints; one epoch of `fit`.
         steps: how many steps in all.
         first_step: where training goes on.
     """
 
     def __init__(
-        self, out: OutputDir, data: OutputDir, *, every: int, steps: int, first_step: int
+        self, out: OutputDir, data: Sequence[OutputDir], *, every: int, steps: int, first_step: int
     ) -> None:
         super().__init__()
         self.out = out

@@ -9,14 +9,14 @@ from __future__ import annotations
 import dataclasses
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from pipelines import storage
-from pipelines.output_dir import OutputDir
+from pipelines.output_dir import OutputDir, OutputError
 
 KIND = "pairs"
 TASKS = ("transcription", "translation", "bitext")
@@ -152,14 +152,41 @@ def write_shard(path: str, pairs: Iterable[Pair]) -> bytes:
     return data
 
 
-def shard_paths(data: OutputDir, split: str) -> list[str]:
-    """The shards of one split of a prepared directory, in order."""
-    return [data.file(name) for name in data.info["files"] if name.startswith(f"{split}-")]
+def open_together(paths: Sequence[str]) -> list[OutputDir]:
+    """Opens directories of pairs that are to be used together.
+
+    Raises:
+        OutputError: one of them is not complete, or their audio tokens are of different codebooks.
+        ValueError: there is none, or one is named twice.
+    """
+    found = [OutputDir.open(path, kind=KIND) for path in paths]
+    if not found or len({data.digest for data in found}) < len(found):
+        raise ValueError(f"{','.join(paths) or 'nothing'}: name one or more folders, each once")
+    books = [data.info["files"].get("codebook/codebook.npz") for data in found]
+    for data, book in zip(found, books, strict=True):
+        if book != books[0]:
+            raise OutputError(
+                f"{data.path} has another codebook than {found[0].path}, so its audio tokens mean "
+                f"other sounds: prepare it again with --codebook {found[0].path}/codebook"
+            )
+    return found
 
 
-def read_pairs(data: OutputDir, split: str) -> Iterator[Pair]:
+def shard_paths(data: OutputDir | Sequence[OutputDir], split: str) -> list[str]:
+    """The shards of one split of a prepared directory, or of several, in order."""
+    several = [data] if isinstance(data, OutputDir) else data
+    named = [(one, name) for one in several for name in one.info["files"]]
+    return [one.file(name) for one, name in named if name.startswith(f"{split}-")]
+
+
+def read_pairs(data: OutputDir | Sequence[OutputDir], split: str) -> Iterator[Pair]:
     """Every pair of a split, in the order of its shards."""
+    yield from read_shards(shard_paths(data, split))
+
+
+def read_shards(paths: list[str]) -> Iterator[Pair]:
+    """Every pair of some shards, in their order."""
     import tensorflow as tf
 
-    for serialized in tf.data.TFRecordDataset(shard_paths(data, split)).as_numpy_iterator():
+    for serialized in tf.data.TFRecordDataset(paths).as_numpy_iterator():
         yield from_example(serialized)

@@ -35,7 +35,7 @@ def presets(tmp_path_factory) -> dict[str, str]:
 
 def options(data: OutputDir, preset: str, **changes) -> TrainOptions:
     return TrainOptions(
-        data=data.path, output="unused", backbone=preset, **{**SMALL, "layers": 1, **changes}
+        data=(data.path,), output="unused", backbone=preset, **{**SMALL, "layers": 1, **changes}
     )
 
 
@@ -81,7 +81,7 @@ def test_the_first_layers_say_of_text_what_they_said_before_the_vocabulary_grew(
 def test_a_family_trains_moves_no_text_row_and_comes_back_from_disk(
     presets, family, tiny_data, tmp_path
 ):
-    model = build(options(tiny_data, presets[family]), tiny_data)
+    model = build(options(tiny_data, presets[family]), [tiny_data])
     encoder = model.encoder
     before = snapshot(encoder)
     table = encoder.backbone.token_embedding.embeddings.path

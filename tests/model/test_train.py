@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import signal
@@ -10,8 +11,10 @@ import numpy as np
 import pytest
 
 from model.dual_encoder import DualEncoder
-from model.train import TrainOptions, build, main, train
+from model.train import TrainOptions, build, main, plan, train
+from pipelines import storage
 from pipelines.output_dir import OutputDir, OutputError
+from pipelines.pairs import read_pairs, write_shard
 
 SMALL = {
     "steps": 60,
@@ -28,7 +31,7 @@ SMALL = {
 
 
 def options(data: OutputDir, output: Path, **changes) -> TrainOptions:
-    return TrainOptions(data=data.path, output=str(output), **{**SMALL, **changes})
+    return TrainOptions(data=(data.path,), output=str(output), **{**SMALL, **changes})
 
 
 def command(data: OutputDir, output: Path) -> list[str]:
@@ -79,7 +82,7 @@ def test_a_complete_run_holds_weights_curve_cost_and_what_made_it(run, tiny_data
 
 
 def test_audio_rows_text_rows_and_standardization_all_move(run, tiny_data):
-    fresh = build(options(tiny_data, run), tiny_data).encoder
+    fresh = build(options(tiny_data, run), [tiny_data]).encoder
     trained = DualEncoder.from_preset(str(run / "preset"))
     vocabulary = fresh.vocabulary
 
@@ -141,3 +144,39 @@ def test_a_dry_run_prints_sizes_and_writes_nothing(tiny_data, tmp_path, capsys):
     assert "languages: en fr" in printed
     assert "32 audio" in printed
     assert not output.exists()
+
+
+def test_several_directories_of_one_codebook_are_trained_on_together(
+    run, tiny_data, tmp_path, capsys
+):
+    more = OutputDir(str(tmp_path / "translated"), kind="pairs")
+    more.begin({"of": "tiny"})
+    for name in ("codebook.npz", "card.json"):
+        data = storage.read_bytes(tiny_data.file("codebook", name))
+        storage.write_bytes(more.file("codebook", name), data)
+    spoken = [p for p in read_pairs(tiny_data, "train") if p.task == "transcription"]
+    italian = [
+        dataclasses.replace(
+            pair, id=f"{pair.id}>it", task="translation", target_text="gatto", target_language="it"
+        )
+        for pair in spoken
+    ]
+    write_shard(more.file("train-00000-of-00001.tfrecord"), italian)
+    groups = {f"translation/train/{lang}": {"pairs": len(spoken) // 2} for lang in ("en", "fr")}
+    more.complete(
+        files=["codebook/codebook.npz", "codebook/card.json", "train-00000-of-00001.tfrecord"],
+        stats={"groups": groups},
+    )
+    both = dataclasses.replace(
+        options(tiny_data, tmp_path / "both"), data=(tiny_data.path, more.path), bitext=0.25
+    )
+    assert f"{len(spoken) + len(italian) + 18:,} training pairs" in plan(both)
+
+    out = train(dataclasses.replace(both, steps=20))
+    assert out.info["data"]["digest"] == tiny_data.digest
+    assert [one["path"] for one in out.info["also"]] == [more.path]
+    assert not np.allclose(embeddings(run), embeddings(tmp_path / "both"))
+    # The same directory alone is another run.
+    alone = ["--data", tiny_data.path, "--output", out.path, "--steps=20", "--evaluate-every=20"]
+    assert main(alone) == 1
+    assert "was made with other options" in capsys.readouterr().err
