@@ -11,6 +11,7 @@ SERVE = [
     "uvicorn>=0.30",
 ]
 FIGURES = ["matplotlib>=3.8"]
+TRANSLATE = ["ctranslate2>=4.4", "lingua-language-detector>=2", "sentencepiece>=0.2"]
 CASCADE = ["faster-whisper>=1.1,<2"]
 
 setup(
@@ -71,6 +72,7 @@ setup(
         "cascade": CASCADE,
         "serve": SERVE,
         "figures": FIGURES,
+        "translate": TRANSLATE,
         # The public embedding benchmark; datasets 5 needs a pyarrow that Beam does not allow yet.
         "mteb": ["mteb>=2.26", "datasets[audio]>=4,<5"],
         # Other indexes, which benchmarks.million compares this one with.
@@ -78,6 +80,7 @@ setup(
         "test": [
             *SERVE,
             *FIGURES,
+            *TRANSLATE,
             *CASCADE,
             "httpx>=0.27",
             "msgpack>=1.0",

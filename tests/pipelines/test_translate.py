@@ -1,0 +1,369 @@
+"""From a prepared directory to one of translations: by Apertium, and by a tiny CTranslate2 model
+where nonsense will do."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from pipelines import storage, translate
+from pipelines.output_dir import OutputDir, OutputError
+from pipelines.pairs import KIND, Pair, open_together, read_pairs
+from pipelines.translate import TranslateOptions, main
+from tests.pipelines.translation.installed import needs_apertium
+from tests.pipelines.translation.spanish import SENTENCES, prepared, recording
+from tests.pipelines.translation.tiny_translators import make_ctranslate2
+
+REPOSITORY = Path(__file__).parents[2]
+ENGLISH = "The moon is white."
+# What Apertium makes of some of `SENTENCES`.
+TRANSLATIONS = {
+    SENTENCES[0]: "The black cat sleeps in the house.",
+    SENTENCES[4]: "The dog runs in the park every day.",
+    SENTENCES[6]: "The city has a very ancient port.",
+}
+# Text, and why it has no translation; for the text–text pair, in the second place.
+BAD = {
+    "taxi": ("copy", "copy"),
+    "xyzzy plugh frobnitz el": ("low-score", "low-score"),
+    "el GATO negro duerme en la casa": (None, "duplicate"),
+    "casa " * 250: ("too-long", "too-long"),
+}
+
+
+def speech() -> list[Pair]:
+    """Each sentence said by two voices, what can't be translated by one, and some English."""
+    pairs = [recording(text, voice) for text in SENTENCES for voice in (0, 1)]
+    pairs += [recording(text, 0) for text in BAD]
+    return [*pairs, recording(ENGLISH, 0, "en"), recording(SENTENCES[0], 2, split="test")]
+
+
+def opened(folder: Path | str) -> OutputDir:
+    return OutputDir.open(str(folder), kind=KIND)
+
+
+def by_task(out: OutputDir, split: str = "train") -> dict[str, list[Pair]]:
+    found: dict[str, list[Pair]] = {"translation": [], "bitext": []}
+    for pair in read_pairs(out, split):
+        found[pair.task].append(pair)
+    return found
+
+
+def rejects(out: OutputDir) -> list[dict[str, str]]:
+    paths = storage.list_files(out.path, "rejects-*.jsonl")
+    return [json.loads(line) for path in paths for line in Path(path).read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> OutputDir:
+    """`speech`, prepared; don't write into it."""
+    return prepared(str(tmp_path_factory.mktemp("data") / "data"), speech())
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder of the engine that is always there."""
+    return make_ctranslate2(str(tmp_path_factory.mktemp("ct2") / "model"))
+
+
+@pytest.fixture(scope="module")
+def translated(data: OutputDir, tmp_path_factory: pytest.TempPathFactory) -> OutputDir:
+    """`data` through Apertium; don't write into it."""
+    folder = tmp_path_factory.mktemp("translated") / "out"
+    assert main([f"--data={data.path}", "--engine=apertium", f"--output={folder}"]) == 0
+    return opened(folder)
+
+
+@needs_apertium
+def test_each_recording_keeps_its_sound_and_gets_the_text_of_the_other_language(
+    data: OutputDir, translated: OutputDir
+) -> None:
+    spoken = {pair.id: pair for pair in read_pairs(data, "train")}
+    pairs = by_task(translated)["translation"]
+
+    assert Counter(p.id.rpartition(">")[0] for p in pairs) == Counter(
+        pair.id
+        for pair in spoken.values()
+        if pair.source_language == "es" and not BAD.get(pair.target_text, (None,))[0]
+    )
+    for pair in pairs:
+        original = spoken[pair.id.removesuffix(">en:apertium")]
+        assert pair.source_tokens.tolist() == original.source_tokens.tolist()
+        assert (pair.audio, pair.speaker, pair.seconds, pair.split, pair.sentence_id) == (
+            original.audio,
+            original.speaker,
+            original.seconds,
+            original.split,
+            original.sentence_id,
+        )
+        assert (pair.source_language, pair.target_language) == ("es", "en")
+        if original.target_text in TRANSLATIONS:
+            assert pair.target_text == TRANSLATIONS[original.target_text]
+
+
+@needs_apertium
+def test_each_distinct_text_makes_one_text_pair(translated: OutputDir) -> None:
+    pairs = by_task(translated)["bitext"]
+
+    assert Counter(pair.source_text for pair in pairs) == Counter(SENTENCES)
+    texts = {pair.source_text: pair.target_text for pair in pairs}
+    assert {text: texts[text] for text in TRANSLATIONS} == TRANSLATIONS
+    assert all(len(pair.source_tokens) == 0 and not pair.audio for pair in pairs)
+
+
+@needs_apertium
+def test_what_is_left_out_has_its_reason_and_the_counts_add_up(translated: OutputDir) -> None:
+    found = rejects(translated)
+    expected = Counter(
+        (text[:24], reason) for text, reasons in BAD.items() for reason in reasons if reason
+    )
+    stats = translated.stats
+
+    assert Counter((r["id"].split("-")[1], r["reason"]) for r in found) == expected
+    assert {(r["stage"], bool(r["detail"])) for r in found} == {("translate", True)}
+    assert stats["rejects"] == dict(Counter(r["reason"] for r in found))
+    assert stats["rows"] == stats["pairs"] + len(found)
+    assert stats["pairs"] == sum(len(pairs) for pairs in by_task(translated).values())
+    assert stats["translation"]["texts"] == len(SENTENCES) + len(BAD)
+    assert (stats["translation"]["translated"], stats["translation"]["failed"]) == (
+        len(SENTENCES) + len(BAD) - 1,
+        1,
+    )
+
+
+@needs_apertium
+def test_provenance_names_corpus_engine_model_and_score(translated: OutputDir) -> None:
+    (engine,) = translated.info["options"]["engines"].values()
+
+    assert (engine["engine"], engine["mode"]) == ("apertium", "spa-eng")
+    for pair in by_task(translated)["translation"]:
+        corpus, made_by, score = pair.provenance.split(" ")
+        assert corpus == "sentences"
+        assert made_by.startswith("apertium@")
+        assert 0.5 <= float(score) <= 1
+
+
+@needs_apertium
+def test_it_can_be_trained_on_beside_what_it_was_made_of(
+    data: OutputDir, translated: OutputDir, tmp_path: Path
+) -> None:
+    both = open_together([data.path, translated.path])
+    assert len(list(read_pairs(both, "train"))) == (
+        len(list(read_pairs(data, "train"))) + translated.stats["pairs"]
+    )
+    translated.verify()
+
+    other = OutputDir(f"{tmp_path}/other", kind=KIND)
+    other.begin({})
+    storage.write_bytes(other.file("codebook/codebook.npz"), b"another")
+    other.complete(files=["codebook/codebook.npz"], stats={})
+    with pytest.raises(OutputError, match="has another codebook than"):
+        open_together([data.path, other.path])
+    with pytest.raises(ValueError, match="each once"):
+        open_together([data.path, data.path])
+
+
+@needs_apertium
+def test_other_filters_and_a_grown_corpus_translate_nothing_twice(
+    data: OutputDir, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--engine=apertium", f"--cache={tmp_path}/cache"]
+    assert main([f"--data={data.path}", f"--output={tmp_path}/a", *flags]) == 0
+    grown = prepared(f"{tmp_path}/grown", [*speech(), recording("Hace mucho frío hoy.", 0)])
+    loose = ["--min-score=0", "--keep-copies"]
+    assert main([f"--data={grown.path}", f"--output={tmp_path}/b", *flags, *loose]) == 0
+    capsys.readouterr()
+
+    stats = opened(f"{tmp_path}/b").stats
+    assert stats["translation"]["translated"] == 1
+    assert stats["translation"]["cached"] == len(SENTENCES) + len(BAD) - 1
+    assert stats["rejects"] == {"duplicate": 1, "too-long": 2}
+    assert main([f"--data={grown.path}", f"--output={tmp_path}/b", *flags, *loose]) == 0
+    assert capsys.readouterr().out == f"{tmp_path}/b is complete; nothing to do\n"
+    assert main([f"--data={grown.path}", f"--output={tmp_path}/b", *flags]) == 1
+    assert "was made with other options" in capsys.readouterr().err
+
+
+@needs_apertium
+def test_english_is_the_target_of_text_pairs_whichever_way_they_were_translated(
+    data: OutputDir, tmp_path: Path
+) -> None:
+    flags = ["--engine=apertium", "--languages=en", "--into=es", "--tasks=bitext"]
+    assert main([f"--data={data.path}", f"--output={tmp_path}/out", *flags]) == 0
+    (pair,) = by_task(opened(f"{tmp_path}/out"))["bitext"]
+
+    assert (pair.source_language, pair.target_language) == ("es", "en")
+    assert pair.target_text == ENGLISH
+    assert "luna" in pair.source_text.casefold()
+
+
+def test_what_the_corpus_translates_itself_is_left_to_it(model: str, tmp_path: Path) -> None:
+    first, second = recording(SENTENCES[0], 0), recording(SENTENCES[1], 0)
+    given = Pair(
+        id=f"{first.id}>en",
+        task="translation",
+        source_language="es",
+        target_text="The black cat is asleep in the house.",
+        target_language="en",
+        sentence_id=first.sentence_id,
+        split="train",
+        source_tokens=first.source_tokens,
+    )
+    made = prepared(f"{tmp_path}/data", [first, given, second], shards=1)
+    flags = [f"--engine=ctranslate2:{model}", *ANYTHING, "--tasks=translation"]
+    assert main([f"--data={made.path}", f"--output={tmp_path}/out", *flags]) == 0
+    out = opened(f"{tmp_path}/out")
+
+    assert out.stats["rows"] == 1
+    ids = [p.id for p in read_pairs(out, "train")] + [r["id"] for r in rejects(out)]
+    assert ids == [f"{second.id}>en:ctranslate2"]
+
+
+# Keeps the nonsense of a model of random weights.
+ANYTHING = (
+    "--min-language-confidence=0",
+    "--max-length-ratio=1000",
+    "--max-tokens=60",
+    "--max-rejects=1",
+)
+
+
+def test_a_dry_run_counts_and_writes_nothing(
+    data: OutputDir, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = [f"--data={data.path}", f"--engine=ctranslate2:{model}", f"--cache={tmp_path}/cache"]
+    dry = [*flags, f"--output={tmp_path}/out", "--into=en,fr", "--dry-run", *ANYTHING]
+    assert main(dry) == 0
+    lines = capsys.readouterr().out.splitlines()
+    count = len(SENTENCES) + len(BAD)
+
+    assert lines[0] == f"{data.path}: {2 * len(SENTENCES) + len(BAD) + 1} recordings of train"
+    assert [line.split(":")[0] for line in lines[1:4]] == [
+        "  en into fr",
+        "  es into en",
+        "  es into fr",
+    ]
+    assert f"es into en: {count} distinct texts, 0 cached, {count} to translate (" in lines[2]
+    assert lines[-1] == f"  would write {tmp_path}/out, keep translations in {tmp_path}/cache"
+    assert os.listdir(tmp_path) == []
+
+    assert main([*flags, f"--output={tmp_path}/out", "--into=en", *ANYTHING]) == 0
+    capsys.readouterr()
+    assert main(dry) == 0
+    # What was rejected unasked, or has no end, is no translation and is asked again.
+    known = opened(f"{tmp_path}/out").stats["translation"]["translated"]
+    assert 0 < known < count
+    assert f"es into en: {count} distinct texts, {known} cached, {count - known} to" in (
+        capsys.readouterr().out
+    )
+
+
+def test_too_many_rejects_publish_nothing_and_a_higher_limit_needs_no_new_work(
+    data: OutputDir, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = [f"--data={data.path}", f"--output={tmp_path}/out", f"--engine=ctranslate2:{model}"]
+    assert main([*flags, "--max-length-ratio=1"]) == 1
+    assert "pairs were rejected (" in capsys.readouterr().err
+    with pytest.raises(OutputError, match="not complete"):
+        opened(f"{tmp_path}/out")
+
+    before = sorted(Path(tmp_path).rglob("*.parquet"))
+    assert main([*flags, "--max-length-ratio=1", "--max-rejects=1"]) == 0
+    assert sorted(Path(tmp_path).rglob("*.parquet")) == before
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--engine=babelfish"], "give apertium, ctranslate2:FOLDER or keras_hub:PRESET"),
+        (["--engine=ctranslate2:OUT"], "has no model.bin"),
+        (["--engine=keras_hub:gemma3_270m"], "no template is built in for gemma3_270m"),
+        (["--languages=de"], "has no speech of de in train; it has en, es"),
+        (["--splits=dev"], "nothing to translate"),
+        (["--into=xx"], "--into: xx is none of pipelines.utterance.LANGUAGES"),
+        (["--tasks=transcription"], "--tasks: transcription is none of translation, bitext"),
+        (["--max-length-ratio=0"], "--max-length-ratio must be at least 1"),
+        (["--data=OUT"], "is no output directory of Babelear"),
+    ],
+)
+def test_a_wrong_command_ends_with_its_reason(
+    data: OutputDir,
+    model: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    flags: list[str],
+    said: str,
+) -> None:
+    given = [f"--data={data.path}", f"--output={tmp_path}/out", f"--engine=ctranslate2:{model}"]
+    try:
+        ended = main([*given, *(flag.replace("OUT", str(tmp_path)) for flag in flags)])
+    except SystemExit as exit_:
+        ended = int(str(exit_.code))
+
+    assert ended in (1, 2)
+    assert said in capsys.readouterr().err.splitlines()[-1]
+    assert os.listdir(tmp_path) == []
+
+
+# At the rename asked for, the process kills itself.
+PROGRAM = """
+import os, signal, sys
+ending, left = sys.argv[1], int(sys.argv[2])
+rename = os.replace
+def replace(source, target):
+    global left
+    left -= str(target).endswith(ending)
+    if left <= 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    rename(source, target)
+os.replace = replace
+from pipelines import translate
+translate.UNIT_TEXTS = 3
+sys.exit(translate.main(sys.argv[3:]))
+"""
+
+
+@pytest.mark.timeout(150)
+@pytest.mark.parametrize(("ending", "count"), [(".parquet", 3), (".tfrecord", 2)])
+def test_a_run_that_is_killed_is_finished_by_the_next_with_the_same_bytes(
+    data: OutputDir,
+    model: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ending: str,
+    count: int,
+) -> None:
+    flags = [f"--data={data.path}", f"--engine=ctranslate2:{model}", *ANYTHING]
+    outputs = [f"--output={tmp_path}/killed/out", f"--output={tmp_path}/undisturbed/out"]
+    process = subprocess.run(
+        [sys.executable, "-c", PROGRAM, ending, str(count), *flags, outputs[0]],
+        cwd=REPOSITORY,
+        capture_output=True,
+    )
+    assert process.returncode == -signal.SIGKILL
+    parts = set(Path(tmp_path).rglob("*.parquet"))
+    assert len(parts) == 2 if ending == ".parquet" else len(parts) > 2
+
+    monkeypatch.setattr(translate, "UNIT_TEXTS", 3)
+    assert [main([*flags, output]) for output in outputs] == [0, 0]
+    killed, undisturbed = opened(f"{tmp_path}/killed/out"), opened(f"{tmp_path}/undisturbed/out")
+    assert killed.digest == undisturbed.digest
+    assert {"translation", "bitext"} == {p.task for p in read_pairs(killed, "train")}
+    for one in (killed, undisturbed):
+        one.verify()
+    assert parts < set(Path(tmp_path).rglob("*.parquet"))
+
+
+def test_options_that_only_change_the_speed_change_no_content() -> None:
+    one = TranslateOptions(data="d", output="o", engine="apertium")
+    other = TranslateOptions(data="e", output="p", engine="apertium", batch_size=64, cache="c")
+
+    assert one.content() == other.content()
+    assert one.content() != TranslateOptions(**{**vars(one), "min_score": 0.1}).content()
