@@ -334,6 +334,7 @@ def _tokenize(
     from pipelines import beam_runner
     from pipelines import tokenize_speech as speech
     from pipelines.encode_speech import AssignTokens, EncodeSpeech
+    from pipelines.group_rows import GroupIntoShards
     from pipelines.right_fitting import with_model
 
     if _all_rows_are_finished(options, corpus, out):
@@ -351,9 +352,8 @@ def _tokenize(
         _ = (
             pipeline
             | speech.ReadCorpus(corpus, options.limit)
-            | speech.GroupIntoShards(options.shards)
+            | GroupIntoShards(options.shards)
             | "SkipFinished" >> beam.Filter(unfinished)
-            | beam.Reshuffle()
             | "DecodeAudio" >> with_model(decode)
             | "EncodeSpeech" >> with_model(encode)
             | "WriteShard" >> with_model(write)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from pipelines import (
@@ -13,7 +13,7 @@ from pipelines import (
     storage,
 )
 from pipelines.pairs import Pair, shard_name, write_shard
-from pipelines.shard import Row, Shard, archive_name, unit_of, validate
+from pipelines.shard import Row, Shard, archive_name
 from pipelines.stats import counters, summarize
 from pipelines.utterance import SPLITS
 
@@ -47,30 +47,6 @@ class ReadCorpus(beam.PTransform):
             yield from enumerate(itertools.islice(corpus.rows(), limit))
 
         return pbegin | beam.Create([self.corpus]) | beam.FlatMap(rows)
-
-
-@dataclasses.dataclass
-class GroupIntoShards(beam.PTransform):
-    """Numbered rows to validated `Shard`s: `count` of them at most, and one for each archive."""
-
-    count: int
-
-    def __post_init__(self) -> None:
-        super().__init__()
-
-    def expand(self, rows: Any) -> Any:
-        """Groups by the hash of the id, or by the archive."""
-        count = self.count
-
-        def validated(unit: tuple[str, int], rows: Iterable[tuple[int, Row]]) -> Shard:
-            return validate(unit[1], rows, archive=unit[0])
-
-        return (
-            rows
-            | "KeyByShard" >> beam.Map(lambda row: (unit_of(row[1], count), row))
-            | beam.GroupByKey()
-            | "Validate" >> beam.MapTuple(validated)
-        )
 
 
 class DecodeAudio(beam.DoFn):

@@ -107,7 +107,7 @@ def test_a_codebook_is_fitted_on_machines_that_a_model_fits_on(fitting: Job) -> 
 
 def test_flexible_scheduling_takes_one_kind_of_machine(tokenizing: Job) -> None:
     steps = tokenizing.steps()
-    names = ("ReadCorpus", "GroupIntoShards", "SkipFinished", "Reshuffle", "DecodeAudio")
+    names = ("ReadCorpus", "GroupIntoShards", "SkipFinished", "DecodeAudio")
     for name in (*names, "EncodeSpeech", "WriteShard"):
         assert steps[name] == {}, name
 

@@ -16,13 +16,13 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that, equal_to
 
 from pipelines import storage
+from pipelines.group_rows import GroupIntoShards
 from pipelines.pairs import from_example
 from pipelines.rejects import Reject
 from pipelines.shard import Shard
 from pipelines.tokenize_speech import (
     METRICS,
     DecodeAudio,
-    GroupIntoShards,
     ReadCorpus,
     WriteShard,
     finished_path,
