@@ -12,6 +12,7 @@ process is writing (`pipelines.output_lock`).
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import json
 import os
@@ -78,6 +79,11 @@ class OutputDir:
         """
         options = _plain(options)
         if not overwrite and self._is_complete_with(options):
+            if not storage.is_remote(self.path) and os.path.exists(self.file(output_lock.NAME)):
+                # Whoever completed it was killed before it let go.
+                with contextlib.suppress(OutputError, OSError):
+                    self._take_lock()
+                    self.release()
             return State.COMPLETE
         self._take_lock()
         try:

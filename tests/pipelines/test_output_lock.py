@@ -107,6 +107,18 @@ def test_a_writer_that_lets_go_leaves_nothing_behind(
     ]
 
 
+def test_a_process_killed_before_it_let_go_of_what_was_complete_leaves_nothing_behind(
+    tmp_path: Path,
+) -> None:
+    out = OutputDir(f"{tmp_path}/data", kind="pairs")
+    out.begin({"shards": 4})
+    out.complete(files=[], stats={})
+    (tmp_path / "data" / output_lock.NAME).write_text("{")
+
+    assert begin(tmp_path) is State.COMPLETE
+    assert not (tmp_path / "data" / output_lock.NAME).exists()
+
+
 def test_what_is_complete_is_found_complete_where_nothing_can_be_written(tmp_path: Path) -> None:
     out = OutputDir(f"{tmp_path}/data", kind="pairs")
     out.begin({"shards": 4})
