@@ -32,7 +32,7 @@ import sklearn.cluster  # noqa: F401
 import tensorflow  # noqa: F401  (imported once, before the forks)
 
 from benchmarks.corpus_memory import make_corpus
-from pipelines import archive_shards, fit_codebook, prepare, storage  # noqa: F401
+from pipelines import cut_shards, fit_codebook, prepare, storage  # noqa: F401
 from pipelines.output_dir import OutputDir
 from pipelines.pairs import KIND
 
