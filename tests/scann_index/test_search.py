@@ -12,7 +12,6 @@ from model.dual_encoder import DualEncoder
 from pipelines.audio import load_audio
 from pipelines.output_dir import OutputError
 from pipelines.rejects import Rejected
-from scann_index.build import BuildOptions, build
 from scann_index.bundle import Bundle
 from scann_index.row import Row
 from scann_index.search import Searcher, clock, main, packed_lines, show
@@ -24,17 +23,8 @@ ANIMALS = {"bird", "cat", "dog", "fish", "horse", "moon"}
 
 
 @pytest.fixture(scope="module")
-def folder(tiny_data, tiny_preset, tmp_path_factory) -> Path:
-    """A preset and beside it an index built with it."""
-    root = tmp_path_factory.mktemp("search") / "project"
-    shutil.copytree(tiny_preset, root / "run" / "preset")
-    build(BuildOptions(model=str(root / "run"), data=tiny_data.path, output=str(root / "index")))
-    return root
-
-
-@pytest.fixture(scope="module")
-def searcher(folder) -> Searcher:
-    return Searcher.open(str(folder / "index"))
+def searcher(project) -> Searcher:
+    return Searcher.open(str(project / "index"))
 
 
 @pytest.fixture(scope="module")
@@ -121,19 +111,19 @@ def test_a_sentence_is_one_answer_however_many_rows_match(searcher):
     assert len(searcher.answers(text="white cat", k=100)) == 6
 
 
-def test_an_index_moved_with_its_model_finds_it(folder, tmp_path):
-    moved = shutil.copytree(folder, tmp_path / "moved")
-    shutil.move(str(folder), str(folder) + "-away")
+def test_an_index_moved_with_its_model_finds_it(project, tmp_path):
+    moved = shutil.copytree(project, tmp_path / "moved")
+    shutil.move(str(project), str(project) + "-away")
     try:
         searcher = Searcher.open(str(moved / "index"))
         assert Path(searcher.preset).resolve() == (moved / "run" / "preset").resolve()
         assert searcher.search(text="white cat", language="en", k=1)[0].row.text == "white cat"
     finally:
-        shutil.move(str(folder) + "-away", str(folder))
+        shutil.move(str(project) + "-away", str(project))
 
 
-def test_an_index_without_its_model_says_so(folder, tmp_path):
-    alone = shutil.copytree(folder / "index", tmp_path / "index")
+def test_an_index_without_its_model_says_so(project, tmp_path):
+    alone = shutil.copytree(project / "index", tmp_path / "index")
     info = json.loads((alone / "info.json").read_text())
     gone = info["model"]["path"]
     shutil.move(gone, gone + "-away")
@@ -145,28 +135,28 @@ def test_an_index_without_its_model_says_so(folder, tmp_path):
         shutil.move(gone + "-away", gone)
 
 
-def test_another_model_is_refused_with_the_fix(folder, tmp_path, capsys):
-    other = shutil.copytree(folder / "run" / "preset", tmp_path / "other")
+def test_another_model_is_refused_with_the_fix(project, tmp_path, capsys):
+    other = shutil.copytree(project / "run" / "preset", tmp_path / "other")
     manifest = other / "preset.json"
     manifest.write_text(manifest.read_text() + "\n")
-    assert main(["--index", str(folder / "index"), "--model", str(other), "--text", "x"]) == 1
+    assert main(["--index", str(project / "index"), "--model", str(other), "--text", "x"]) == 1
     error = capsys.readouterr().err
     assert "was built with model" in error
-    assert f"give --model {folder / 'run' / 'preset'}" in error
+    assert f"give --model {project / 'run' / 'preset'}" in error
 
 
-def test_a_damaged_index_is_refused(folder, tmp_path, capsys):
-    copy = shutil.copytree(folder / "index", tmp_path / "index")
+def test_a_damaged_index_is_refused(project, tmp_path, capsys):
+    copy = shutil.copytree(project / "index", tmp_path / "index")
     path = copy / "shards" / "text-en-00000-of-00001" / "vectors.npy"
     path.write_bytes(path.read_bytes()[:-1] + b"\0")
     assert main(["--index", str(copy), "--text", "white cat"]) == 1
     assert "is damaged" in capsys.readouterr().err
 
 
-def test_sentences_are_printed_with_their_renderings(folder, capsys, monkeypatch):
+def test_sentences_are_printed_with_their_renderings(project, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
     out = printed(
-        ["--index", str(folder / "index"), "--text", "blanc chat", "--language", "fr", "-k", "1"],
+        ["--index", str(project / "index"), "--text", "blanc chat", "--language", "fr", "-k", "1"],
         capsys,
     )
     assert out.splitlines() == [
@@ -193,9 +183,9 @@ def test_a_time_is_shown_as_on_a_player(seconds, shown):
     assert clock(seconds) == shown
 
 
-def test_json_is_printed(folder, capsys, recording):
+def test_json_is_printed(project, capsys, recording):
     out = printed(
-        ["--index", str(folder / "index"), "--audio", recording, "--languages", "it",
+        ["--index", str(project / "index"), "--audio", recording, "--languages", "it",
          "--modality", "text", "--k", "2", "--json"],
         capsys,
     )  # fmt: skip
@@ -225,9 +215,9 @@ def test_json_is_printed(folder, capsys, recording):
         (["--text", "a", "--index", "/no/such/index"], 1, "is no output directory"),
     ],
 )
-def test_a_mistake_is_one_line_and_a_status(folder, capsys, arguments, status, words):
+def test_a_mistake_is_one_line_and_a_status(project, capsys, arguments, status, words):
     try:
-        found = main(["--index", str(folder / "index"), *arguments])
+        found = main(["--index", str(project / "index"), *arguments])
     except SystemExit as exit_:
         found = exit_.code
     error = capsys.readouterr().err

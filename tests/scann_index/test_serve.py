@@ -4,10 +4,8 @@ import asyncio
 import io
 import json
 import re
-import shutil
 import threading
 import zipfile
-from pathlib import Path
 from urllib.parse import quote
 
 import httpx
@@ -15,7 +13,6 @@ import numpy as np
 import pytest
 import soundfile
 
-from scann_index.build import BuildOptions, build
 from scann_index.queries import Limits
 from scann_index.searcher import Searcher
 from scann_index.serve import main
@@ -26,16 +23,8 @@ LIMITS = Limits(bytes=200_000, seconds=2.0, characters=40, upload_seconds=1.0)
 
 
 @pytest.fixture(scope="module")
-def folder(tiny_data, tiny_preset, tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp("serve")
-    shutil.copytree(tiny_preset, root / "run" / "preset")
-    build(BuildOptions(model=str(root / "run"), data=tiny_data.path, output=str(root / "index")))
-    return root
-
-
-@pytest.fixture(scope="module")
-def searcher(folder) -> Searcher:
-    return Searcher.open(str(folder / "index"))
+def searcher(project) -> Searcher:
+    return Searcher.open(str(project / "index"))
 
 
 @pytest.fixture(scope="module")
@@ -426,8 +415,8 @@ def test_the_page_loads_nothing_from_elsewhere_and_names_its_controls(app):
         assert named or 'class="round' in button, button
 
 
-def test_what_is_asked_for_on_the_command_line_is_checked(folder, capsys, tmp_path):
-    assert main(["--index", str(folder / "index"), "--dry-run"]) == 0
+def test_what_is_asked_for_on_the_command_line_is_checked(project, capsys, tmp_path):
+    assert main(["--index", str(project / "index"), "--dry-run"]) == 0
     assert "36 rows in 3 languages" in capsys.readouterr().out
     assert main(["--index", str(tmp_path)]) == 1
     assert "is no output directory of Babelear" in capsys.readouterr().err

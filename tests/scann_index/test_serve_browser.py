@@ -15,7 +15,6 @@ import pytest
 import soundfile
 from playwright import sync_api
 
-from scann_index.build import BuildOptions, build
 from scann_index.queries import Limits
 from scann_index.searcher import Searcher
 from scann_index.serve_app import Settings, create_app
@@ -44,14 +43,11 @@ def spoken_file(path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def address(tiny_data, tiny_preset, tmp_path_factory) -> str:
+def address(project) -> str:
     """A server with the index of the tiny corpus, for as long as the tests take."""
     import uvicorn
 
-    root = tmp_path_factory.mktemp("browser")
-    shutil.copytree(tiny_preset, root / "run" / "preset")
-    build(BuildOptions(model=str(root / "run"), data=tiny_data.path, output=str(root / "index")))
-    app = create_app(Searcher.open(str(root / "index")), Settings(limits=Limits(seconds=20)))
+    app = create_app(Searcher.open(str(project / "index")), Settings(limits=Limits(seconds=20)))
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
