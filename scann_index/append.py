@@ -64,7 +64,9 @@ def append(options: BuildOptions, beam_flags: Sequence[str] = ()) -> Bundle:
         making.publish(cards, {"digest": digest}, data)
     added = {"part": part, "data": {"path": data.path, "digest": data.digest}, "options": content}
     publish_part(base, [shard.card for shard in base.shards()], out, part, [added])
-    return Bundle.open(options.output)
+    grown = Bundle.open(options.output)
+    print(f"{grown.path}: {grown.stats['rows']:,} rows in {len(grown.shards())} index shards now")
+    return grown
 
 
 def _begin(out: OutputDir, content: dict[str, Any], overwrite: bool) -> State:

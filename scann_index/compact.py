@@ -19,7 +19,7 @@ from scann_index.append import PARTS, part_name, publish_part
 from scann_index.bundle import KIND, Bundle, IndexShard
 from scann_index.recipe import AUTO, ENGINES, REORDERS, Choice
 from scann_index.row import Row, from_table
-from scann_index.summary import summary, sweep_table
+from scann_index.summary import count_lines, summary, sweep_table
 
 DESCRIPTION = """\
 Merges the shards of an index, so that each modality and language has as few as --shard-rows allows:
@@ -112,8 +112,7 @@ def compact(options: CompactOptions, beam_flags: Sequence[str] = ()) -> Bundle:
         return base
     if options.dry_run:
         print(f"{base.path}: {len(base.shards())} index shards would become {len(names)}")
-        for group, rows_there in sorted(groups.items()):
-            print(f"  {group:<12} {rows_there:>9,} rows, {parts[group]}")
+        print("\n".join(count_lines(dict(sorted(groups.items())))))
         return base
     part = part_name("c", base)
     out = OutputDir(storage.join(base.path, PARTS, part), kind=KIND)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from scann_index.recipe import ENGINES
+from scann_index.recipe import ENGINES, EXACT
 from scann_index.row import MODALITIES
 
 if TYPE_CHECKING:
@@ -17,13 +17,11 @@ if TYPE_CHECKING:
 def summary(cards: Sequence[ShardCard], path: str) -> str:
     """A few lines for the terminal."""
     engines = Counter(card.engine for card in cards)
-    recall = min(card.recall_at_10 or 0.0 for card in cards)
+    swept = [card.recall_at_10 or 0.0 for card in cards if card.engine != EXACT]
     rows = sum(card.rows for card in cards)
     each = ", ".join(f"{engines[name]} {name}" for name in ENGINES if engines[name])
-    return (
-        f"{path}: {rows:,} rows in {len(cards)} index shards: {each}\n"
-        f"  recall@10 against exact search: {recall:.3f} or more"
-    )
+    recall = f"\n  recall@10 against exact search: {min(swept):.3f} or more" if swept else ""
+    return f"{path}: {rows:,} rows in {len(cards)} index shards: {each}{recall}"
 
 
 def sweep_table(
@@ -60,10 +58,15 @@ def plan_lines(
         f"{options.data}: {sum(counts.values()):,} {new}rows of {','.join(options.splits)}, "
         f"into {len(names)} index shards"
     )
+    yield from count_lines(counts)
+    yield f"  model {preset} ({digest[:12]}), exact below {options.exact_below:,} rows"
+    yield f"  would write {options.output}"
+
+
+def count_lines(counts: Mapping[str, int]) -> Iterator[str]:
+    """Rows by `modality/language`, a line for each modality."""
     for modality in MODALITIES:
         own = {g.split("/")[1]: n for g, n in counts.items() if g.startswith(f"{modality}/")}
         if own:
             each = " ".join(f"{language}:{n:,}" for language, n in own.items())
             yield f"  {modality:<8} {sum(own.values()):>9,}  {each}"
-    yield f"  model {preset} ({digest[:12]}), exact below {options.exact_below:,} rows"
-    yield f"  would write {options.output}"

@@ -51,7 +51,7 @@ def test_a_dry_run_tells_what_would_be_merged_and_changes_nothing(copy, capsys):
     assert main(["--index", str(copy), "--dry-run"]) == 0
     printed = capsys.readouterr().out
     assert "3 index shards would become 2" in printed
-    assert "text/en" in printed
+    assert "text           800  en:800" in printed
     assert {path: path.read_bytes() for path in copy.rglob("*") if path.is_file()} == before
 
 
