@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
@@ -16,6 +16,7 @@ ALWAYS_NAMED = 30
 # What the placing of names takes things for, in pixels.
 _HEIGHT, _LETTER, _LINE, _DOT = 320.0, 7.4, 17.0, 7.0
 _ZERO, _FIRST = 0.02, 0.12
+_NAMES = ("name", "short")
 _FACTORS = ((1,), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7))
 
 
@@ -124,6 +125,7 @@ def scatter(
         detail: behind the title.
         width: about how wide it will be, in pixels, which decides where names find room.
     """
+    points = _named_together(points)
     sides = _sides(points, x, y, width)
     lines = [_LINE_AT.format("grid", _top(y, mark)) for mark in y.marks]
     if target is not None:
@@ -171,6 +173,21 @@ def _dot(point: Point, side: str, x: Axis, y: Axis) -> Markup:
         note=point.note,
         label=_LABEL.format(side, point.name, point.short) if side else "",
     )
+
+
+def _named_together(points: Sequence[Point]) -> list[Point]:
+    """Points at the same place have one name, of all of them; whichever is pointed at tells all."""
+    together: dict[tuple[float, float, str], list[Point]] = {}
+    for point in points:
+        together.setdefault((point.x, point.y, point.kind), []).append(point)
+    named = []
+    for point in points:
+        there = together[point.x, point.y, point.kind]
+        first = point is there[0]
+        name, short = (", ".join(filter(None, (getattr(p, n) for p in there))) for n in _NAMES)
+        note = "\n".join(p.note for p in there)
+        named.append(replace(point, name=name * first, short=short * first, note=note))
+    return named
 
 
 def _sides(points: Sequence[Point], x: Axis, y: Axis, width: float) -> list[str]:

@@ -81,6 +81,16 @@ def test_names_of_close_points_lie_on_different_sides():
     assert scatter._sides(many, square, square, 880).count("") > 20
 
 
+def test_points_at_the_same_place_have_one_name_of_all_of_them():
+    square = Axis("", 0, 10, [0, 10])
+    points = [point(0, 5, "Italian"), point(0, 5, "Korean"), point(0, 6, "Persian")]
+    chart = scatter.scatter("t", points, square, square, told="")
+    names = re.findall(r'class="long">([^<]*)<', chart)
+    assert names == ["Italian, Korean", "Persian"]
+    assert chart.count('class="point') == 3
+    assert chart.count('title="Italian\nKorean"') == 2
+
+
 def report_of(**languages: dict[str, Any]) -> dict[str, Any]:
     """What `report.json` holds of some languages, as far as inequality needs it."""
     means = {}
