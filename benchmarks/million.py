@@ -159,8 +159,11 @@ def make(name: str, folder: Path, options: argparse.Namespace) -> dict[str, Any]
         return tried[setting][0] >= options.target
 
     for ladder in engine.ladders:
-        low, high = -1, len(ladder) - 1
-        if not reaches(ladder[high]):
+        low, high, last = -1, 0, len(ladder) - 1
+        while not reaches(ladder[high]) and high < last:
+            # In leaps: what finds much is dear to try.
+            low, high = high, min(last, 2 * high + 1)
+        if tried[ladder[high]][0] < options.target:
             continue
         while high - low > 1:
             middle = (low + high) // 2
@@ -267,26 +270,29 @@ def show(engines: dict[str, Any]) -> None:
     columns = {
         "recall_at_10": "recall@10",
         "single_queries_per_second": "single/s",
+        "single_queries_per_cpu_second": "/CPU s",
         "batched_queries_per_second": "batched/s",
+        "batched_queries_per_cpu_second": "/CPU s",
         "seconds": "build s",
         "cpu_seconds": "CPU s",
         "build_gb": "build GB",
         "peak_gb": "open GB",
     }
-    print(f"{'':<20}" + "".join(f"{title:>12}" for title in columns.values()))
+    print(f"{'':<16}" + "".join(f"{title:>11}" for title in columns.values()))
     good = {name: result for name, result in engines.items() if "error" not in result}
     for name, result in engines.items():
         if name not in good:
-            print(f"{name:<20}  {result['error']}")
+            print(f"{name:<16}  {result['error']}")
             continue
-        print(f"{name:<20}" + "".join(f"{result[c]:>12,.4g}" for c in columns))
+        print(f"{name:<16}" + "".join(f"{result[c]:>11,.4g}" for c in columns))
     for ours in (name for name in good if name.startswith("babelear")):
         for peer in (name for name in good if not name.startswith("babelear")):
             times = {key: good[ours][key] / good[peer][key] for key in columns}
             print(
-                f"{ours} / {peer}: single {times['single_queries_per_second']:.2f}, "
-                f"batched {times['batched_queries_per_second']:.2f} times the queries; "
-                f"build {1 / times['seconds']:.2f}, memory {1 / times['build_gb']:.2f}"
+                f"{ours} / {peer}: queries a second {times[RATES[0]]:.2f} singly, "
+                f"{times[RATES[2]]:.2f} batched; a CPU second {times[RATES[1]]:.2f}, "
+                f"{times[RATES[3]]:.2f}; build {1 / times['cpu_seconds']:.2f} (CPU s), "
+                f"memory {1 / times['build_gb']:.2f}"
             )
 
 
