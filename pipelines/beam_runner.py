@@ -20,6 +20,7 @@ from apache_beam.options.pipeline_options import GoogleCloudOptions  # isort: sk
 from apache_beam.options.pipeline_options import PipelineOptions  # isort: skip
 from apache_beam.options.pipeline_options import SetupOptions  # isort: skip
 from apache_beam.options.pipeline_options import StandardOptions  # isort: skip
+from apache_beam.options.pipeline_options import WorkerOptions  # isort: skip
 
 
 class TemplateWritten(SystemExit):
@@ -42,7 +43,7 @@ def run(build: Callable[[Any], Any], beam_flags: Sequence[str] = ()) -> Any:
     Raises:
         TemplateWritten: `--template_location` was given, so nothing has run yet that whoever called
             could go on with.
-        ValueError: the flags contradict each other.
+        ValueError: the flags contradict each other, or leave Dataflow's workers without Babelear.
     """
     options = PipelineOptions(list(beam_flags))
     options.view_as(SetupOptions).save_main_session = False
@@ -52,10 +53,12 @@ def run(build: Callable[[Any], Any], beam_flags: Sequence[str] = ()) -> Any:
         from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
         runner = FnApiRunner()
-        # gRPC would ask a proxy for the worker processes on this machine, and wait for ever.
-        exempt = os.environ.get("no_grpc_proxy", os.environ.get("no_proxy", ""))  # noqa: SIM112
-        if "localhost" not in exempt.split(","):
-            os.environ["no_grpc_proxy"] = f"{exempt},localhost".strip(",")  # noqa: SIM112
+    elif "dataflow" in name.lower():
+        _refuse_bare_workers(options)
+    # gRPC would ask a proxy for the worker processes on this machine, and wait for ever.
+    exempt = os.environ.get("no_grpc_proxy", os.environ.get("no_proxy", ""))  # noqa: SIM112
+    if "localhost" not in exempt.split(","):
+        os.environ["no_grpc_proxy"] = f"{exempt},localhost".strip(",")  # noqa: SIM112
     pipeline = beam.Pipeline(runner=runner, options=options)
     build(pipeline)
     right_fitting.fit(pipeline, options)
@@ -64,6 +67,16 @@ def run(build: Callable[[Any], Any], beam_flags: Sequence[str] = ()) -> Any:
     if options.view_as(GoogleCloudOptions).template_location:
         raise TemplateWritten(0)
     return result
+
+
+def _refuse_bare_workers(options: PipelineOptions) -> None:
+    """Raises ValueError where every worker would fail, minutes later, to import our modules."""
+    setup, image = options.view_as(SetupOptions), options.view_as(WorkerOptions).sdk_container_image
+    if not (image or setup.setup_file or setup.extra_packages or setup.requirements_file):
+        raise ValueError(
+            "Dataflow's workers have no Babelear: give --sdk_container_image=… (docs/cloud.md "
+            "tells how to build it) or --setup_file=./setup.py"
+        )
 
 
 @contextmanager

@@ -47,6 +47,10 @@ class Job:
         ]
         return dict(pool)
 
+    def environments(self) -> list[beam_runner_api_pb2.Environment]:
+        """What steps run in, one for each set of resource hints."""
+        return list(self.pipeline.components.environments.values())
+
     def steps(self) -> dict[str, dict[str, str]]:
         """The steps, by the names of two levels, each with its resource hints."""
         components = self.pipeline.components

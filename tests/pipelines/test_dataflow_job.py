@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -87,8 +90,8 @@ def test_workers_run_our_image_as_our_account(fitting: Job) -> None:
     assert "use_runner_v2" in environment["experiments"]
     images = fitting.machines["sdkHarnessContainerImages"]
     assert {image["containerImage"] for image in images} == {"registry/worker:1"}
-    docker = {e.payload for e in fitting.pipeline.components.environments.values()}
-    assert len(docker) == 1 and b"registry/worker:1" in docker.pop()
+    (docker,) = {environment.payload for environment in fitting.environments()}
+    assert b"registry/worker:1" in docker
 
 
 def test_machines_wait_to_be_cheap_only_if_asked_to(fitting: Job, tokenizing: Job) -> None:
@@ -139,6 +142,31 @@ def test_nothing_is_in_the_bucket_but_what_the_launcher_decided(
         "tokens/codebook/card.json",
         "tokens/codebook/codebook.npz",
     }
+
+
+def test_a_setup_file_takes_the_packages_along_where_there_is_no_image(
+    objects: fake_storage.Objects, tmp_path: Path
+) -> None:
+    setup = Path(__file__).parents[2] / "setup.py"
+    flags = ["--corpus=demo", f"--output={tmp_path / 'pairs'}", f"--setup_file={setup}"]
+    job = captured_job.capture(objects, prepare.main, flags)
+    (name,) = [name for name in objects if name.endswith("/workflow.tar.gz")]
+    with tarfile.open(fileobj=io.BytesIO(objects.pop(name))) as archive:
+        files = {member.partition("/")[2] for member in archive.getnames()}
+    assert {"setup.py", "pipelines/prepare.py", "model/train.py"} <= files
+    assert "scann_index/report_assets/page.html" in files
+    for environment in job.environments():
+        (staged,) = environment.dependencies
+        assert b"workflow.tar.gz" in staged.role_payload
+
+
+def test_workers_without_the_packages_are_refused_before_anything_starts(
+    objects: fake_storage.Objects, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--corpus=demo", f"--output={tmp_path / 'pairs'}", *captured_job.FLAGS]
+    assert prepare.main(flags) == 1
+    assert "--sdk_container_image" in capsys.readouterr().err
+    assert "staging/job_object" not in objects
 
 
 def environments(flags: list[str], hints: dict[str, str]) -> int:
