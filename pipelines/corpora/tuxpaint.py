@@ -68,14 +68,14 @@ class _Stamps:
         recordings: those that have a text, each once.
         sentences: by stamp, the id of its sentence.
         repeated: how many recordings were left out as copies.
-        rejects: what can't be used.
+        rejects: what can't be used, each with its language, empty where that is unknown.
     """
 
     texts: dict[str, dict[str, str]]
     recordings: list[_Recording]
     sentences: dict[str, str]
     repeated: int
-    rejects: list[Reject]
+    rejects: list[tuple[Reject, str]]
 
 
 class TuxPaintCorpus:
@@ -131,7 +131,11 @@ class TuxPaintCorpus:
         for recording in recordings:
             yield from self._utterance(stamps, recording)
         yield from self._bitext(stamps, recordings)
-        yield from stamps.rejects
+        yield from (reject for reject, code in stamps.rejects if self._wants(code))
+
+    def _wants(self, language: str) -> bool:
+        """Whether it is one of those asked for; what has none concerns all."""
+        return not self.languages or not language or language in self.languages
 
     def texts(self) -> Iterator[tuple[str, str, str, str]]:
         """Every text of every stamp, spoken or not: sentence id, split, language, text.
@@ -164,7 +168,7 @@ class TuxPaintCorpus:
     def _utterance(self, stamps: _Stamps, recording: _Recording) -> Iterator[Utterance]:
         sentence = stamps.sentences[recording.stem]
         language, split = language_code(recording.tag), split_of(sentence)
-        if split not in self.splits or (self.languages and language not in self.languages):
+        if split not in self.splits or not self._wants(language):
             return
         texts = stamps.texts[recording.stem]
         # In training they would teach translation, which is to be found out without.
@@ -216,13 +220,13 @@ def _read(root: str) -> _Stamps:
     # A run asks several times; 8,000 small files take seconds.
     files = dict(storage.list_tree(root))
     texts: dict[str, dict[str, str]] = {}
-    rejects: list[Reject] = []
+    rejects: list[tuple[Reject, str]] = []
     for name in sorted(name for name in files if name.endswith(".txt")):
         try:
             texts[name[:-4]] = _texts(storage.join(root, name))
         except Rejected as rejected:
             path = storage.join(root, name)
-            rejects.append(rejected.reject(name, path, "read"))
+            rejects.append((rejected.reject(name, path, "read"), ""))
     recordings: list[_Recording] = []
     for name in sorted(files):
         if match := _DESCRIPTION.fullmatch(name):
@@ -232,8 +236,8 @@ def _read(root: str) -> _Stamps:
                 recordings.append(recording)
             except Rejected as rejected:
                 path = storage.join(root, name)
-                detail = f"{name}: {rejected.detail}"
-                rejects.append(Reject(recording.id, path, "read", rejected.reason, detail))
+                reject = rejected.reject(recording.id, path, "read", place=name)
+                rejects.append((reject, _code(recording.tag)))
     sentences = _sentences(texts, recordings)
     kept = _without_copies(root, recordings, sentences)
     return _Stamps(texts, kept, sentences, len(recordings) - len(kept), rejects)

@@ -74,6 +74,13 @@ def test_what_has_no_text_in_its_language_is_rejected_by_name(rows):
     assert "no stamp of that name" in rejects["tuxpaint-town-gone-bg"].detail
 
 
+def test_of_languages_not_asked_for_nothing_is_rejected(folder):
+    rows = TuxPaintCorpus(str(folder), languages=("es",)).rows()
+
+    rejects = [row.id for row in rows if isinstance(row, Reject)]
+    assert rejects == ["tuxpaint-town-inn-es", "tuxpaint-town-inn-tlh"]
+
+
 def test_no_sentence_is_in_two_splits_and_the_split_depends_on_nothing_else(folder, rows):
     splits = defaultdict(set)
     for row in utterances(rows).values():
