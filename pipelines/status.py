@@ -135,6 +135,9 @@ def _progress(out: OutputDir, begun: Mapping[str, Any], now: float, since: float
     if begun["kind"] == "pairs":
         if not storage.exists(out.file("codebook", "card.json")):
             found["phase"] = "the codebook is not fitted yet"
+        elif units := begun["options"].get("units"):
+            done = len(storage.list_files(out.file("translated"), "*.json"))
+            found["phase"] = f"{done:,} of {units:,} units of texts translated"
         total_stats = merge(parts)
         found.update({name: total_stats[name] for name in ("rejects", "rejects_by_stage")})
     return found

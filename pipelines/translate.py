@@ -92,6 +92,11 @@ class TranslateOptions:
     )
     keep_copies: bool = option(False, help="keep translations that equal their source")
     max_rejects: float = option(0.5, help="fail if a larger share of the pairs is rejected")
+    accelerator: str = option(
+        "",
+        help="Dataflow: the GPU of the workers that translate: "
+        "type:nvidia-l4;count:1;install-nvidia-driver",
+    )
     overwrite: bool = option(False, help="throw away what is there (not the cache), begin anew")
     dry_run: bool = option(False, help="print what would be translated, then stop")
 
@@ -119,7 +124,8 @@ class TranslateOptions:
 
     def content(self) -> dict[str, Any]:
         """What decides the output's bytes, not where, how fast or whether it is made."""
-        apart = ("data", "output", "cache", "batch_size", "overwrite", "dry_run", "max_rejects")
+        apart = {"data", "output", "cache", "overwrite", "dry_run", "max_rejects"}
+        apart |= {"batch_size", "accelerator"}
         return {k: v for k, v in command_line.as_dict(self).items() if k not in apart}
 
 
@@ -157,6 +163,7 @@ def translate(options: TranslateOptions, beam_flags: Sequence[str] = ()) -> Outp
     content = {
         **options.content(),
         "shards": len(job.shards),
+        "units": _units(job),
         "data": data.digest,
         "engines": {d.name: d.identity for d in job.directions},
     }
@@ -232,6 +239,7 @@ def _job(options: TranslateOptions, data: OutputDir) -> tuple[Job, list[str]]:
         cache=options.cache or _beside(options.output, "translation-cache"),
         output=options.output.rstrip("/"),
         max_characters=options.max_characters,
+        accelerator=options.accelerator,
     )
     return job, left_out
 
@@ -282,10 +290,13 @@ def _run(job: Job, out: OutputDir, beam_flags: Sequence[str]) -> None:
 
     if all(graph.is_finished(out.path, number) for number in range(len(job.shards))):
         return
-    # Hashing may leave a unit of few texts empty.
-    units = sum(direction.units for direction in job.directions)
-    with beam_runner.progress("translate", out.file("translated"), "*.json", units):
+    with beam_runner.progress("translate", out.file("translated"), "*.json", _units(job)):
         beam_runner.run(lambda pipeline: graph.build(pipeline, job), beam_flags)
+
+
+def _units(job: Job) -> int:
+    """How many units of work there are; hashing may leave one without a text."""
+    return sum(direction.units for direction in job.directions)
 
 
 def _parts(folder: str) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ from pipelines import (
     storage,
 )
 from pipelines.rejects import Rejected
+from pipelines.right_fitting import with_model
 from pipelines.tokenize_speech import WriteShard, finished_path
 from pipelines.translation.cache import read_part
 from pipelines.translation.engine import (
@@ -87,7 +88,7 @@ def build(pipeline: Any, job: Job) -> None:
         | "ByUnit" >> beam.CoGroupByKey()
         | "MakeUnits" >> beam.FlatMapTuple(lambda key, found: make_unit(directions, key, found))
         | "SpreadUnits" >> beam.Reshuffle()
-        | "Translate" >> RunInference(TranslationHandler(job.engine, job.max_characters))
+        | "Translate" >> inference(job)
         | "StoreTranslations" >> beam.ParDo(StoreTranslations(job))
     )
     # A shard without a text to translate is finished all the same.
@@ -102,6 +103,12 @@ def build(pipeline: Any, job: Job) -> None:
         >> beam.MapTuple(lambda n, found: translated_shard(job, n, filter(None, found)))
         | "WriteShard" >> beam.ParDo(WriteShard(output, count, ""))
     )
+
+
+def inference(job: Job) -> Any:
+    """The step that translates, on machines that fit a model, with a GPU if one is asked for."""
+    step = with_model(RunInference(TranslationHandler(job.engine, job.max_characters)))
+    return step.with_resource_hints(accelerator=job.accelerator) if job.accelerator else step
 
 
 def is_finished(output: str, shard: int) -> bool:

@@ -59,6 +59,7 @@ class Job:
         cache: folder of the cache.
         output: the output directory.
         max_characters: longer texts are rejected unasked.
+        accelerator: the GPU of the workers that translate, as Beam's resource hint names it.
     """
 
     shards: list[str]
@@ -69,6 +70,7 @@ class Job:
     cache: str
     output: str
     max_characters: int
+    accelerator: str = ""
 
     def directions_from(self, language: str) -> list[Direction]:
         """The directions out of a language."""

@@ -16,7 +16,9 @@ import pytest
 from pipelines import storage, translate
 from pipelines.output_dir import OutputDir, OutputError
 from pipelines.pairs import KIND, Pair, open_together, read_pairs
+from pipelines.status import lines, status
 from pipelines.translate import TranslateOptions, main
+from tests import captured_job
 from tests.pipelines.translation.installed import needs_apertium
 from tests.pipelines.translation.spanish import SENTENCES, prepared, recording
 from tests.pipelines.translation.tiny_translators import make_ctranslate2
@@ -241,17 +243,17 @@ def test_a_dry_run_counts_and_writes_nothing(
     flags = [f"--data={data.path}", f"--engine=ctranslate2:{model}", f"--cache={tmp_path}/cache"]
     dry = [*flags, f"--output={tmp_path}/out", "--into=en,fr", "--dry-run", *ANYTHING]
     assert main(dry) == 0
-    lines = capsys.readouterr().out.splitlines()
+    said = capsys.readouterr().out.splitlines()
     count = len(SENTENCES) + len(BAD)
 
-    assert lines[0] == f"{data.path}: {2 * len(SENTENCES) + len(BAD) + 1} recordings of train"
-    assert [line.split(":")[0] for line in lines[1:4]] == [
+    assert said[0] == f"{data.path}: {2 * len(SENTENCES) + len(BAD) + 1} recordings of train"
+    assert [line.split(":")[0] for line in said[1:4]] == [
         "  en into fr",
         "  es into en",
         "  es into fr",
     ]
-    assert f"es into en: {count} distinct texts, 0 cached, {count} to translate (" in lines[2]
-    assert lines[-1] == f"  would write {tmp_path}/out, keep translations in {tmp_path}/cache"
+    assert f"es into en: {count} distinct texts, 0 cached, {count} to translate (" in said[2]
+    assert said[-1] == f"  would write {tmp_path}/out, keep translations in {tmp_path}/cache"
     assert os.listdir(tmp_path) == []
 
     assert main([*flags, f"--output={tmp_path}/out", "--into=en", *ANYTHING]) == 0
@@ -312,6 +314,20 @@ def test_a_wrong_command_ends_with_its_reason(
     assert os.listdir(tmp_path) == []
 
 
+def test_dataflow_is_told_which_step_needs_a_model_and_a_gpu(
+    data: OutputDir, model: str, tmp_path: Path
+) -> None:
+    gpu = "type:nvidia-l4;count:1;install-nvidia-driver"
+    flags = [f"--data={data.path}", f"--engine=ctranslate2:{model}", f"--output={tmp_path}/out"]
+    with captured_job.bucket() as objects:
+        job = captured_job.capture(objects, main, [*flags, f"--accelerator={gpu}", *ANYTHING])
+    steps = job.steps()
+
+    assert steps["Translate"] == {"accelerator": gpu, "min_ram_bytes": str(8 * 10**9)}
+    assert [steps[name] for name in ("ReadTexts", "StoreTranslations", "WriteShard")] == [{}] * 3
+    assert not (tmp_path / "out" / "COMPLETED").exists()
+
+
 # At the rename asked for, the process kills itself.
 PROGRAM = """
 import os, signal, sys
@@ -348,6 +364,9 @@ def test_a_run_that_is_killed_is_finished_by_the_next_with_the_same_bytes(
         capture_output=True,
     )
     assert process.returncode == -signal.SIGKILL
+    if ending == ".parquet":
+        (line,) = [text for text in lines(status(f"{tmp_path}/killed/out")) if "units" in text]
+        assert line.startswith("  2 of ")
     parts = set(Path(tmp_path).rglob("*.parquet"))
     assert len(parts) == 2 if ending == ".parquet" else len(parts) > 2
 
