@@ -26,6 +26,7 @@ from pipelines import (
     storage,
 )
 from pipelines.rejects import Reject
+from pipelines.right_fitting import with_model
 from scann_index.bundle import KIND as INDEX
 from scann_index.collection import Collection, Found, distinct, open_bundle
 from scann_index.embed import Embedded, PresetHandler
@@ -196,9 +197,9 @@ class WriteBlocks(beam.PTransform):
             blocks = (
                 blocks
                 | beam.MapTuple(lambda name, found: ((name, found), [one.row for one in found]))
-                | "Embed" >> RunInference(handler)
+                | "Embed" >> with_model(RunInference(handler))
             )
-        return blocks | "WriteBlock" >> beam.MapTuple(partial(_write_block, folder))
+        return blocks | "WriteBlock" >> with_model(beam.MapTuple(partial(_write_block, folder)))
 
 
 def _take_vectors(
