@@ -21,6 +21,7 @@ FLAGS = [
     "--project=my-project-123",
     "--region=europe-west4",
     "--job_name=babelear-first",
+    "--sdk_container_image=registry/worker:1",
     "--temp_location=gs://bucket/temp",
     "--staging_location=gs://bucket/staging",
     "--template_location=gs://bucket/staging/job_object",

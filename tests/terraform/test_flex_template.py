@@ -113,7 +113,6 @@ def test_every_verb_has_the_module_and_options_it_is_said_to_have() -> None:
 
 def test_dataflow_gets_a_job_and_nothing_runs(corpus: str, tmp_path: Path) -> None:
     flags = ["--verb=prepare", *prepare_flags(corpus, tmp_path / "pairs"), LABELS]
-    flags.append("--sdk_container_image=registry/worker:1")
     with captured_job.bucket() as objects:
         job = captured_job.capture(objects, flex_template.main, flags)
     assert "FitCodebook/Fit" in job.steps()
