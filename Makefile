@@ -5,12 +5,13 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 DEMO ?= demo
 
-.PHONY: help demo tuxpaint test lint clean
+.PHONY: help demo tuxpaint test test-flink lint clean
 
 help:
 	@echo "make demo   install, then corpus -> prepare -> train -> build -> evaluate (needs no data)"
 	@echo "make tuxpaint   the same on people's voices: 161 MB from Debian's archive, configs/tuxpaint/"
 	@echo "make test   install with test tools, then lint, types and the whole test suite"
+	@echo "make test-flink   prepare on a Flink cluster of this machine; needs Java 17 and Maven"
 	@echo "make clean  remove what make demo made, but keep the environment"
 	@echo "Both use $(VENV); PYTHON=python3.11 chooses the interpreter (3.10 or 3.11)."
 
@@ -54,6 +55,15 @@ lint: $(VENV)/test.installed
 
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# Beam's Flink runner and Flink itself by Maven; then prepare, on a cluster of this machine.
+FLINK_JARS = $(abspath $(VENV))/flink-jars
+test-flink: $(VENV)/test.installed
+	rm -rf $(FLINK_JARS)
+	mvn --quiet --batch-mode --file tests/flink/pom.xml dependency:copy-dependencies \
+		-DincludeScope=runtime -DoutputDirectory=$(FLINK_JARS)
+	cd $(FLINK_JARS) && sha256sum *.jar | diff - $(CURDIR)/tests/flink/jars.sha256
+	FLINK_JARS=$(FLINK_JARS) $(BIN)/python -m pytest -m flink tests/flink
 
 clean:
 	rm -rf $(DEMO)
