@@ -14,7 +14,7 @@ from typing import Any
 
 from pipelines import storage
 from pipelines.corpora import Corpus, Row
-from pipelines.output_dir import OutputDir
+from pipelines.output_dir import OutputDir, OutputError
 from pipelines.pairs import KIND, read_pairs
 from pipelines.rejects import Reject, Rejected
 from pipelines.utterance import SPLITS
@@ -85,6 +85,8 @@ def recorded_options(
         OutputError: there is no such directory, or it isn't complete.
     """
     info = OutputDir.open(data, kind=KIND).info
+    if "engine" in info["options"]:
+        raise OutputError(f"{data} holds translations: run pipelines.translate with other filters")
     fields = {field.name for field in dataclasses.fields(options_class)} - {"only_rejects"}
     recorded = {**unrecorded, **info["options"]}
     values = {name: value for name, value in recorded.items() if name in fields}

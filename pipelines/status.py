@@ -189,7 +189,8 @@ def _rejects(found: Mapping[str, Any]) -> list[str]:
         for stage, reasons in stages.items()
     )
     result = [f"  {total:,} rejected ({named}): see {found['path']}/rejects-*.jsonl"]
-    if (found["kind"], found["state"]) == ("pairs", "complete"):
+    is_translated = "engine" in found["options"]
+    if (found["kind"], found["state"], is_translated) == ("pairs", "complete", False):
         path = found["path"]
         result += [
             "  once they are mended, prepare them alone: "

@@ -15,6 +15,7 @@ import shlex
 import shutil
 import subprocess
 import time
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -89,6 +90,11 @@ class Apertium(Engine):
             found.append(interpreted(said))
         return found
 
+    def close(self) -> None:
+        """Ends the programs of all chains."""
+        while self._chains:
+            self._chains.popitem()[1].close()
+
     def _mode(self, source: str, target: str) -> str:
         """The file of a direction, under whichever code its packagers chose."""
         froms, intos = _names(source), _names(target)
@@ -108,6 +114,8 @@ class _Chain:
 
     def __init__(self, mode: str) -> None:
         self._programs: list[subprocess.Popen[bytes]] = []
+        # When nobody uses it any more, or when this process ends.
+        self._finalize = weakref.finalize(self, _end, self._programs)
         source: Any = subprocess.PIPE
         for command in programs(mode):
             program = subprocess.Popen(
@@ -146,16 +154,17 @@ class _Chain:
 
     def close(self) -> None:
         """Ends the programs."""
-        for program in self._programs:
-            program.kill()
-        for program in self._programs:
-            program.wait()
-            for pipe in (program.stdin, program.stdout):
-                if pipe:
-                    pipe.close()
+        self._finalize()
 
-    def __del__(self) -> None:
-        self.close()
+
+def _end(programs: list[subprocess.Popen[bytes]]) -> None:
+    for program in programs:
+        program.kill()
+    for program in programs:
+        program.wait()
+        for pipe in (program.stdin, program.stdout):
+            if pipe:
+                pipe.close()
 
 
 def programs(mode: str) -> list[list[str]]:

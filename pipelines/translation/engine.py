@@ -81,6 +81,9 @@ class Engine(abc.ABC):
     def load(self) -> None:
         """Loads the model, once in a worker process."""
 
+    def close(self) -> None:  # noqa: B027
+        """Lets go of what `load` and `translate` started."""
+
     @abc.abstractmethod
     def translate(
         self, texts: Sequence[str], source: str, target: str

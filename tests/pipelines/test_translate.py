@@ -16,6 +16,8 @@ import pytest
 from pipelines import storage, translate
 from pipelines.output_dir import OutputDir, OutputError
 from pipelines.pairs import KIND, Pair, open_together, read_pairs
+from pipelines.prepare import PrepareOptions
+from pipelines.rejected_rows import recorded_options
 from pipelines.status import lines, status
 from pipelines.translate import TranslateOptions, main
 from tests import captured_job
@@ -132,6 +134,12 @@ def test_what_is_left_out_has_its_reason_and_the_counts_add_up(translated: Outpu
     assert {(r["stage"], bool(r["detail"])) for r in found} == {("translate", True)}
     assert stats["rejects"] == dict(Counter(r["reason"] for r in found))
     assert stats["rows"] == stats["pairs"] + len(found)
+    said = lines(status(translated.path))
+    assert any(f"{len(found)} rejected (translate: " in line for line in said)
+    # Nothing to mend and to prepare again.
+    assert not any("--only-rejects" in line for line in said)
+    with pytest.raises(OutputError, match="with other filters"):
+        recorded_options(translated.path, PrepareOptions, {})
     assert stats["pairs"] == sum(len(pairs) for pairs in by_task(translated).values())
     assert stats["translation"]["texts"] == len(SENTENCES) + len(BAD)
     assert (stats["translation"]["translated"], stats["translation"]["failed"]) == (
