@@ -13,6 +13,7 @@ from pipelines import (
     right_fitting,
     storage,
 )
+from pipelines.output_dir import OutputError
 from pipelines.progress import progress_bar
 
 import apache_beam as beam  # isort: skip
@@ -21,6 +22,14 @@ from apache_beam.options.pipeline_options import PipelineOptions  # isort: skip
 from apache_beam.options.pipeline_options import SetupOptions  # isort: skip
 from apache_beam.options.pipeline_options import StandardOptions  # isort: skip
 from apache_beam.options.pipeline_options import WorkerOptions  # isort: skip
+
+
+IN_THIS_PROCESS = ("direct", "directrunner", "fnapirunner")
+"""Beam's names of the runner that this module takes, in small letters."""
+
+
+class PipelineFailed(OutputError):
+    """The pipeline failed on another runner; the message holds what that says of it."""
 
 
 class TemplateWritten(SystemExit):
@@ -41,6 +50,7 @@ def run(build: Callable[[Any], Any], beam_flags: Sequence[str] = ()) -> Any:
         The finished `PipelineResult`.
 
     Raises:
+        PipelineFailed: it failed elsewhere than in this process, where its own error is raised.
         TemplateWritten: `--template_location` was given, so nothing has run yet that whoever called
             could go on with.
         ValueError: the flags contradict each other, or leave Dataflow's workers without Babelear.
@@ -49,7 +59,7 @@ def run(build: Callable[[Any], Any], beam_flags: Sequence[str] = ()) -> Any:
     options.view_as(SetupOptions).save_main_session = False
     name = options.view_as(StandardOptions).runner or "DirectRunner"
     runner = None
-    if name.lower() in ("direct", "directrunner"):
+    if name.lower() in IN_THIS_PROCESS:
         from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
         runner = FnApiRunner()
@@ -62,8 +72,16 @@ def run(build: Callable[[Any], Any], beam_flags: Sequence[str] = ()) -> Any:
     pipeline = beam.Pipeline(runner=runner, options=options)
     build(pipeline)
     right_fitting.fit(pipeline, options)
-    result = pipeline.run()
-    result.wait_until_finish()
+    try:
+        result = pipeline.run()
+        result.wait_until_finish()
+    except Exception as error:
+        if name.lower() in IN_THIS_PROCESS:
+            raise
+        raise PipelineFailed(
+            f"{error}\nThe pipeline failed on {name}. Once the cause is mended, the same command "
+            "goes on: what is finished is kept."
+        ) from error
     if options.view_as(GoogleCloudOptions).template_location:
         raise TemplateWritten(0)
     return result

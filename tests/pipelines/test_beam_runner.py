@@ -88,6 +88,18 @@ def test_an_error_in_a_step_is_raised_here() -> None:
         beam_runner.run(lambda pipeline: pipeline | beam.Create([3]) | beam.Map(fail))
 
 
+def test_an_error_elsewhere_is_told_with_what_to_do() -> None:
+    def fail(number: int) -> None:
+        raise ValueError(f"{number} is too many")
+
+    flags = ["--runner=PortableRunner", "--job_endpoint=embed", "--environment_type=LOOPBACK"]
+    with pytest.raises(beam_runner.PipelineFailed) as failed:
+        beam_runner.run(lambda pipeline: pipeline | beam.Create([3]) | beam.Map(fail), flags)
+
+    assert "3 is too many" in str(failed.value)
+    assert str(failed.value).endswith("the same command goes on: what is finished is kept.")
+
+
 def test_the_bar_counts_finished_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with beam_runner.progress("count sheep", str(tmp_path), "*.json", 3):
         for number in range(3):
