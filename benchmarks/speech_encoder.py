@@ -17,6 +17,7 @@ from collections.abc import Callable
 import numpy as np
 
 from pipelines import speech_encoder
+from pipelines.length_batches import batches
 
 SAMPLE_RATE = 16_000
 
@@ -71,7 +72,7 @@ def main() -> None:
     waveforms = clips(arguments.clips)
     sizes = [w.size for w in waveforms]
     audio = sum(sizes) / SAMPLE_RATE
-    samples = sum(len(b) * rung for b, rung in speech_encoder.batches(sizes))
+    samples = sum(len(b) * rung for b, rung in batches(sizes))
     print(f"{len(sizes)} clips, {audio:.0f} s of audio, {samples / SAMPLE_RATE:.0f} s padded")
 
     start = time.perf_counter()

@@ -17,7 +17,7 @@ from pipelines import quiet  # noqa: F401  (before Beam)
 from pipelines.audio import SAMPLE_RATE
 from pipelines.codebook import Codebook
 from pipelines.long_recording import LongRecording
-from pipelines.rejects import Rejected
+from pipelines.rejects import OUT_OF_MEMORY, Rejected
 from pipelines.shard import Shard
 from pipelines.utterance import Utterance
 
@@ -87,22 +87,24 @@ class SpeechEncoderHandler(ModelHandler[Shard, Shard, Any]):
 
     def _encoded(self, shard: Shard, model: Any) -> Shard:
         short = [i for i, a in enumerate(shard.arrays) if not isinstance(a, LongRecording)]
-        features = model.encode([shard.arrays[i] for i in short])
-        made = iter(self.use(shard, [shard.utterances[i] for i in short], features))
+        encoded = dict(zip(short, model.encode_each([shard.arrays[i] for i in short]), strict=True))
+        good = [i for i in short if not isinstance(encoded[i], Rejected)]
+        utterances, features = [shard.utterances[i] for i in good], [encoded[i] for i in good]
+        made = dict(zip(good, self.use(shard, utterances, features), strict=True))
         result = dataclasses.replace(
             shard, utterances=[], rejects=list(shard.rejects), arrays=[], seconds=[]
         )
-        for utterance, sound, seconds in zip(
-            shard.utterances, shard.arrays, shard.seconds, strict=True
-        ):
+        for i, (utterance, sound) in enumerate(zip(shard.utterances, shard.arrays, strict=True)):
+            array, seconds = made.get(i, encoded.get(i)), shard.seconds[i]
             if isinstance(sound, LongRecording):
                 try:
                     array, seconds = self._long(shard, utterance, sound, model)
                 except Rejected as rejected:
-                    result.rejects.append(rejected.reject(utterance.id, utterance.audio, "decode"))
-                    continue
-            else:
-                array = next(made)
+                    array = rejected
+            if isinstance(array, Rejected):
+                stage = "encode" if array.reason == OUT_OF_MEMORY else "decode"
+                result.rejects.append(array.reject(utterance.id, utterance.audio, stage))
+                continue
             result.utterances.append(utterance)
             result.arrays.append(array)
             result.seconds.append(seconds)
@@ -115,7 +117,10 @@ class SpeechEncoderHandler(ModelHandler[Shard, Shard, Any]):
         made, samples = [], 0
         for block in recording.blocks():
             samples += len(block)
-            made += self.use(shard, [utterance], model.encode([block]))
+            (features,) = model.encode_each([block])
+            if isinstance(features, Rejected):
+                raise features
+            made += self.use(shard, [utterance], [features])
         return np.concatenate(made), samples / SAMPLE_RATE
 
 

