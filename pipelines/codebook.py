@@ -17,6 +17,8 @@ import numpy as np
 from pipelines import storage
 
 MAX_CODEBOOK_BYTES = 512 << 20
+FEWEST_FRAMES = 39
+"""For each centroid: fewer, and faiss too warns that they follow the sample more than speech."""
 _FRAMES_AT_ONCE = 2048
 
 
@@ -46,6 +48,20 @@ class Codebook:
     def sha256(self) -> str:
         """What identifies the numbers in it."""
         return storage.sha256(self.centroids.tobytes() + self.deviation.tobytes())
+
+    def refuse_other_encoder(self, card: dict[str, Any]) -> None:
+        """Raises `ValueError` if an encoder isn't the one whose features were clustered.
+
+        Args:
+            card: the `SpeechEncoder.card` of the encoder at hand.
+        """
+        for name in ("layer", "dim", "sha256"):
+            asked = self.card.get(f"speech_encoder_{name}")
+            if asked is not None and asked != card[name]:
+                raise ValueError(
+                    f"the codebook was fitted on {self.card['speech_encoder']} with {name} "
+                    f"{asked}; this one has {card[name]}: other weights are another encoder"
+                )
 
     def assign(self, features: np.ndarray) -> np.ndarray:
         """Audio tokens of one utterance.
@@ -185,6 +201,21 @@ def fit(
         "inertia_per_frame": kmeans.inertia_ / len(frames),
     }
     return Codebook(centroids, deviation, {**(card or {}), **record})
+
+
+def advice(card: dict[str, Any]) -> str:
+    """What to say of a codebook's sample, empty if it was large enough.
+
+    Args:
+        card: of a saved codebook.
+    """
+    if card["frames"] >= FEWEST_FRAMES * card["k"]:
+        return ""
+    return (
+        f"the codebook's {card['k']} centroids were fitted on {card['frames']:,} frames, "
+        f"{card['frames'] / card['k']:.0f} each: {FEWEST_FRAMES} are the least, 200 good; give "
+        "more speech, --codebook-utterances and --codebook-frames, or a smaller --codebook-size"
+    )
 
 
 def _deviation(frames: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from pipelines.utterance import Utterance
 
 import apache_beam as beam  # isort: skip
 from apache_beam.ml.inference.base import ModelHandler, RunInference  # isort: skip
+
+if TYPE_CHECKING:
+    from pipelines.speech_encoder import SpeechEncoder
 
 Use = Callable[[Shard, Sequence[Utterance], Sequence[np.ndarray]], list[np.ndarray]]
 """Makes an array `[rows, …]` of the features, float32 `[frames, dim]`, of each of some utterances
@@ -51,29 +54,52 @@ def _codebook(folder: str) -> Codebook:
     return Codebook.load(folder)
 
 
-class SpeechEncoderHandler(ModelHandler[Shard, Shard, Any]):
-    """Decoded shards to shards of what `use` makes of the features; one model per worker process.
+@dataclasses.dataclass(frozen=True)
+class Encoder:
+    """Which speech encoder, and where it runs.
 
     Args:
         name: what `pipelines.speech_encoder.load_speech_encoder` takes.
         precision: what it computes in, `float32` or `bfloat16`.
+        copies: on each worker machine, all its processes asking those; 0 for one a process.
+        accelerator: the GPU it asks Dataflow for, `type:nvidia-l4;count:1;install-nvidia-driver`,
+            or empty.
+    """
+
+    name: str
+    precision: str = "float32"
+    copies: int = 0
+    accelerator: str = ""
+
+    def load(self) -> SpeechEncoder:
+        """The encoder in this process, kept."""
+        from pipelines.speech_encoder import load_speech_encoder
+
+        return load_speech_encoder(self.name, self.precision)
+
+
+class SpeechEncoderHandler(ModelHandler[Shard, Shard, Any]):
+    """Decoded shards to shards of what `use` makes of the features.
+
+    Args:
+        encoder: which.
         use: applied to a shard's features, and to each block of a long recording.
 
     A shard is one element: its clips are sorted and batched by length inside the encoder, which
     wastes less padding than batches made of whatever arrives together.
     """
 
-    def __init__(self, name: str, precision: str, use: Use) -> None:
-        super().__init__()
-        self.name = name
-        self.precision = precision
+    def __init__(self, encoder: Encoder, use: Use) -> None:
+        super().__init__(model_copies=encoder.copies or None)
+        self.encoder = encoder
         self.use = use
 
-    def load_model(self) -> Any:
-        """Loads the encoder once per process."""
-        from pipelines.speech_encoder import load_speech_encoder
-
-        return load_speech_encoder(self.name, self.precision)
+    def load_model(self) -> SpeechEncoder:
+        """Loads the encoder, once per process or as often as there are to be copies."""
+        loaded = self.encoder.load()
+        if isinstance(self.use, AssignTokens):
+            _codebook(self.use.folder).refuse_other_encoder(loaded.card)
+        return loaded
 
     def run_inference(
         self, batch: Sequence[Shard], model: Any, inference_args: dict[str, Any] | None = None
@@ -129,18 +155,23 @@ class EncodeSpeech(beam.PTransform):
     """Decoded shards through the encoder, as `SpeechEncoderHandler` describes.
 
     Args:
-        name: the speech encoder.
-        precision: what it computes in.
+        encoder: which, and where it runs.
         use: what is made of the features.
     """
 
-    name: str
-    precision: str
+    encoder: Encoder
     use: Use
 
     def __post_init__(self) -> None:
         super().__init__()
 
     def expand(self, shards: Any) -> Any:
-        """`RunInference`."""
-        return shards | RunInference(SpeechEncoderHandler(self.name, self.precision, self.use))
+        """`RunInference`, which alone asks for the GPU.
+
+        Copies are told apart by a tag that each pipeline makes for itself, so that two jobs on one
+        machine never share a model.
+        """
+        step = RunInference(SpeechEncoderHandler(self.encoder, self.use))
+        if self.encoder.accelerator:
+            step = step.with_resource_hints(accelerator=self.encoder.accelerator)
+        return shards | step

@@ -18,11 +18,10 @@ import numpy as np
 
 from pipelines import audio_reference, storage
 from pipelines import codebook as kmeans
-from pipelines.encode_speech import EncodeSpeech
+from pipelines.encode_speech import Encoder, EncodeSpeech
 from pipelines.long_recording import LongRecording
 from pipelines.rejects import Rejected
 from pipelines.shard import Shard
-from pipelines.speech_encoder import load_speech_encoder
 from pipelines.tokenize_speech import DecodeAudio
 from pipelines.utterance import Utterance
 
@@ -48,24 +47,22 @@ class FitCodebook(beam.PTransform):
 
     Args:
         folder: where `Codebook.save` writes; until then frames lie in `FOLDER-sample`.
-        speech_encoder: its name, as `load_speech_encoder` takes it.
+        encoder: the speech encoder.
         size: k, the number of audio tokens.
         utterances: how many recordings to sample, all from the training split.
         frames: about how many frames to keep of them at most; the memory of the fit is this times
             the dimension of the features times 4 bytes.
         seed: seeds sampling and k-means.
         max_seconds: longer recordings are left out.
-        precision: what the speech encoder computes in, `float32` or `bfloat16`.
     """
 
     folder: str
-    speech_encoder: str
+    encoder: Encoder
     size: int
     utterances: int
     frames: int
     seed: int
     max_seconds: float
-    precision: str = "float32"
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -81,7 +78,7 @@ class FitCodebook(beam.PTransform):
             | beam.Reshuffle()
             | "DecodeAudio" >> beam.ParDo(DecodeAudio(self.max_seconds))
             | "Excerpt" >> beam.Map(_excerpts, self.seed)
-            | "EncodeSpeech" >> EncodeSpeech(self.speech_encoder, self.precision, sampled)
+            | "EncodeSpeech" >> EncodeSpeech(self.encoder, sampled)
             | "KeepFrames" >> beam.Map(_write, self._sample_folder)
             | "Gather" >> beam.combiners.ToList()
             | "Fit" >> beam.Map(self._fit)
@@ -111,11 +108,11 @@ class FitCodebook(beam.PTransform):
             storage.remove(path)
         if not storage.is_remote(self.folder):
             storage.remove(self._sample_folder)
-        encoder = load_speech_encoder(self.speech_encoder, self.precision).card
+        encoder = self.encoder.load().card
         card = {
-            "speech_encoder": self.speech_encoder,
+            "speech_encoder": self.encoder.name,
             **{f"speech_encoder_{name}": value for name, value in encoder.items()},
-            "speech_encoder_precision": self.precision,
+            "speech_encoder_precision": self.encoder.precision,
             "utterances_asked_for": self.utterances,
         }
         fitted = kmeans.fit(frames, self.size, seed=self.seed, card=card, overwrite=True)

@@ -109,7 +109,8 @@ def describe(plan: Plan, options: PrepareOptions) -> str:
         each = " ".join(f"{language}:{n:,}" for language, n in languages.items() if language)
         lines.append(f"  {kind:<10} {group:<6} {sum(languages.values()):>9,}  {each}".rstrip())
     codebook = options.codebook or (
-        f"fitted, k = {options.codebook_size}, on {options.codebook_utterances:,} recordings"
+        f"fitted, k = {options.codebook_size}, on {options.codebook_frames:,} frames "
+        f"of {options.codebook_utterances:,} recordings"
     )
     lines += [f"  speech encoder {options.speech_encoder}, codebook {codebook}"]
     if plan.estimated_seconds:

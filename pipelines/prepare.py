@@ -7,10 +7,11 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from pipelines import accelerator, storage
+from pipelines import codebook as kmeans
 from pipelines import options as command_line
-from pipelines import storage
 from pipelines.codebook import Codebook
 from pipelines.corpora import Corpus, open_corpus
 from pipelines.options import option
@@ -22,6 +23,9 @@ from pipelines.rejected_rows import RejectedRows, recorded_options
 from pipelines.rejects import TooManyRejects
 from pipelines.stats import check_rejects, merge, summary
 from pipelines.utterance import SPLITS
+
+if TYPE_CHECKING:
+    from pipelines.encode_speech import Encoder
 
 DESCRIPTION = """\
 Turns a corpus of speech into audio tokens and writes (audio tokens, text) pairs for training,
@@ -85,7 +89,9 @@ class PrepareOptions:
     audio_root: str = option("", help="where a manifest's audio paths start; else its folder")
     speech_encoder: str = option(
         "whisper_base@4",
-        help="whisper_base@N taps layer N (1–6); mfcc needs no weights, its tokens are far worse",
+        help="whisper_base@N taps layer N (1–6); kaggle:PRESET@N or FOLDER@N a KerasHub preset of "
+        "Whisper, Gemma 3n or Gemma 4 at any layer, see docs/speech_encoders.md; mfcc needs no "
+        "weights, its tokens are far worse",
     )
     speech_precision: str = option(
         "auto",
@@ -93,10 +99,29 @@ class PrepareOptions:
         "instructions for it (AVX512-BF16, AMX), twice as fast there, else float32",
         choices=PRECISIONS,
     )
+    accelerator: str = option(
+        "",
+        help="GPU for the speech encoder's step on Dataflow, and for no other: nvidia-l4, or two: "
+        "nvidia-l4:2; the workers' image must hold CUDA",
+    )
+    model_copies: int = option(
+        0,
+        help="copies of the speech encoder on a worker machine, which its processes share: 1 for a "
+        "large one. 0: one in each process",
+    )
     codebook: str = option("", help="reuse the codebook in this folder instead of fitting one")
-    codebook_size: int = option(1024, help="how many audio tokens (k of k-means)")
-    codebook_utterances: int = option(1500, help="training recordings sampled to fit the codebook")
-    codebook_frames: int = option(45_000, help="frames kept of that sample, 25 a second")
+    codebook_size: int = option(1024, help="how many audio tokens (k of k-means), 64 to 8192")
+    codebook_utterances: int | None = option(
+        None,
+        help="training recordings sampled to fit the codebook; default: 1500, or one for each 100 "
+        "frames",
+    )
+    codebook_frames: int | None = option(
+        None,
+        help="frames kept of that sample, 25 a second. The machine that fits needs frames × "
+        "dimensions × 4 bytes: 92 MB for 45000 of whisper_base's 512. Default: 45000, or 200 a "
+        "token above 1024 tokens",
+    )
     shards: int = option(32, help="units of work, each read, tokenized and written in one go")
     voices: int = option(1, help="demo corpus: recordings of each training sentence and language")
     max_seconds: float = option(
@@ -119,11 +144,22 @@ class PrepareOptions:
         # Resolved here, so that a run that is resumed elsewhere goes on as it began.
         precision = "float32" if self.speech_encoder == "mfcc" else self.speech_precision
         object.__setattr__(self, "speech_precision", resolve_precision(precision))
+        frames = self.codebook_frames
+        if frames is None:
+            frames = 45_000 if self.codebook_size <= 1024 else 200 * self.codebook_size
+        utterances = self.codebook_utterances
+        if utterances is None:
+            utterances = max(1500, -(-frames // 100))
+        object.__setattr__(self, "codebook_frames", frames)
+        object.__setattr__(self, "codebook_utterances", utterances)
+        object.__setattr__(self, "accelerator", accelerator.resource_hint(self.accelerator))
         if unknown := set(self.splits) - set(SPLITS):
             raise ValueError(f"--splits: {', '.join(sorted(unknown))} is none of train, dev, test")
         for name in ("codebook_size", "codebook_utterances", "codebook_frames", "shards"):
             if getattr(self, name) < 1:
                 raise ValueError(f"--{name.replace('_', '-')} must be at least 1")
+        if self.model_copies < 0:
+            raise ValueError("--model-copies can't be negative")
         if self.limit is not None and self.limit < 1:
             raise ValueError("--limit must be at least 1")
         if not 0 <= self.max_rejects <= 1:
@@ -137,7 +173,7 @@ class PrepareOptions:
 
     def content(self) -> dict[str, Any]:
         """What decides the output's bytes, not where or whether it is made."""
-        apart = ("output", "overwrite", "dry_run", "max_rejects")
+        apart = ("output", "overwrite", "dry_run", "max_rejects", "accelerator", "model_copies")
         values = {k: v for k, v in command_line.as_dict(self).items() if k not in apart}
         return {k: v for k, v in values.items() if k not in _LATER or v != _LATER[k]}
 
@@ -305,11 +341,10 @@ def _codebook(
 
     transform = FitCodebook(
         folder=folder,
-        speech_encoder=options.speech_encoder,
-        precision=options.speech_precision,
+        encoder=_encoder(options),
         size=options.codebook_size,
-        utterances=options.codebook_utterances,
-        frames=options.codebook_frames,
+        utterances=options.codebook_utterances or 0,
+        frames=options.codebook_frames or 0,
         seed=options.seed,
         max_seconds=options.max_seconds,
     )
@@ -318,7 +353,20 @@ def _codebook(
             lambda pipeline: pipeline | ReadCorpus(corpus, options.limit) | with_model(transform),
             beam_flags,
         )
+    if advice := kmeans.advice(storage.read_json(storage.join(folder, "card.json"))):
+        print(f"prepare: {advice}", file=sys.stderr)
     return folder
+
+
+def _encoder(options: PrepareOptions) -> Encoder:
+    from pipelines.encode_speech import Encoder
+
+    return Encoder(
+        options.speech_encoder,
+        options.speech_precision,
+        copies=options.model_copies,
+        accelerator=options.accelerator,
+    )
 
 
 def _tokenize(
@@ -345,7 +393,7 @@ def _tokenize(
 
     decode = beam.ParDo(speech.DecodeAudio(options.max_seconds, out.path))
     assign = AssignTokens(codebook_folder)
-    encode = EncodeSpeech(options.speech_encoder, options.speech_precision, assign)
+    encode = EncodeSpeech(_encoder(options), assign)
     write = beam.ParDo(speech.WriteShard(out.path, options.shards, corpus.name))
 
     def build(pipeline: Any) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipelines import storage
-from pipelines.codebook import Codebook, fit, normalize
+from pipelines.codebook import Codebook, advice, fit, normalize
 
 CORNERS = np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]], np.float32)
 CARD = {"speech_encoder": "mfcc"}
@@ -100,6 +100,62 @@ def test_a_dimension_that_never_changes_does_no_harm() -> None:
     tokens = fit(frames, 4, seed=3).assign(np.hstack([CORNERS * [1, 10], np.full((4, 1), 7)]))
 
     assert len(set(tokens.tolist())) == 4
+
+
+@pytest.fixture(scope="module")
+def spoken() -> np.ndarray:
+    """MFCC frames of eSpeak NG counting in six languages, each utterance less its mean."""
+    from pipelines.audio import load_audio_batch
+    from pipelines.speech_encoder import load_speech_encoder
+    from pipelines.synthesis import Speech, espeak_uri
+
+    numbers = " ".join(str(n * n) for n in range(40))
+    languages = ("en", "fr", "de", "es", "it", "pt")
+    texts = [Speech(numbers, language, rate) for language in languages for rate in (110, 170)]
+    sounds = load_audio_batch([espeak_uri(text) for text in texts])
+    features = load_speech_encoder("mfcc").encode([s for s in sounds if isinstance(s, np.ndarray)])
+    return np.concatenate([normalize(f) for f in features])
+
+
+@pytest.mark.parametrize("k", [64, 8192])
+def test_few_and_many_tokens_are_made_of_speech(spoken: np.ndarray, k: int) -> None:
+    fitted = fit(spoken, k, seed=0, rounds=2)
+    tokens = fitted.assign(spoken)
+
+    assert (fitted.size, fitted.card["frames"]) == (k, len(spoken))
+    assert len(spoken) > 8192
+    assert 0 <= tokens.min() <= tokens.max() < k
+    assert len(np.unique(tokens)) > (0.99 if k == 64 else 0.8) * k
+    spread = np.square(spoken / fitted.deviation).sum(1).mean()
+    assert fitted.card["inertia_per_frame"] < (0.7 if k == 64 else 0.2) * spread
+    assert bool(advice({"k": k, "frames": len(spoken)})) == (k == 8192)
+
+
+def test_the_sample_may_be_fitted_without_a_copy() -> None:
+    frames = clusters(each=3000)
+    kept, given = fit(frames.copy(), 4, seed=0), frames.copy()
+
+    assert fit(given, 4, seed=0, overwrite=True).sha256 == kept.sha256
+    assert not np.array_equal(given, frames)
+    np.testing.assert_allclose(kept.deviation, frames.std(0, dtype=np.float64), rtol=1e-6)
+
+
+def test_a_small_sample_is_spoken_of() -> None:
+    assert advice({"k": 1024, "frames": 45_000}) == ""
+    assert advice({"k": 1024, "frames": 20_000}).startswith(
+        "the codebook's 1024 centroids were fitted on 20,000 frames, 20 each: 39 are the least"
+    )
+
+
+def test_another_encoder_than_the_one_clustered_is_refused() -> None:
+    card = {"layer": 3, "dim": 2, "sha256": "ab"}
+    own = {f"speech_encoder_{name}": value for name, value in card.items()}
+    fitted = Codebook(CORNERS, np.ones(2, np.float32), {**CARD, **own})
+
+    fitted.refuse_other_encoder(card)
+    codebook().refuse_other_encoder(card)
+    with pytest.raises(ValueError, match="fitted on mfcc with sha256 ab; this one has cd"):
+        fitted.refuse_other_encoder({**card, "sha256": "cd"})
 
 
 def test_too_few_frames_are_refused_with_what_to_do() -> None:

@@ -11,8 +11,9 @@ import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
 from pipelines import storage
+from pipelines.accelerator import resource_hint
 from pipelines.codebook import Codebook
-from pipelines.encode_speech import AssignTokens, EncodeSpeech, SpeechEncoderHandler, Use
+from pipelines.encode_speech import AssignTokens, Encoder, EncodeSpeech, SpeechEncoderHandler, Use
 from pipelines.long_recording import BLOCK_SECONDS, LongRecording
 from pipelines.rejects import Reject, Rejected
 from pipelines.shard import Shard
@@ -39,7 +40,7 @@ def codebook(dimensions: int = 2) -> Codebook:
 
 def encode(shards: list[Shard], use: Use) -> list[Shard]:
     """What the inference step makes of shards."""
-    handler = SpeechEncoderHandler("mfcc", "float32", use)
+    handler = SpeechEncoderHandler(Encoder("mfcc"), use)
     return list(handler.run_inference(shards, handler.load_model()))
 
 
@@ -51,7 +52,7 @@ def test_a_shard_without_speech_passes_through_every_step(tmp_path: Path) -> Non
             pipeline
             | beam.Create([shard])
             | beam.ParDo(DecodeAudio(600.0))
-            | EncodeSpeech("mfcc", "float32", AssignTokens(f"{tmp_path}/codebook"))
+            | EncodeSpeech(Encoder("mfcc"), AssignTokens(f"{tmp_path}/codebook"))
         )
         same = tokenized | beam.Map(lambda s: (s.index, len(s.pairs), len(s.rejects), s.arrays))
         assert_that(same, equal_to([(1, 1, 1, [])]))
@@ -63,7 +64,7 @@ def test_waveforms_become_the_encoders_features() -> None:
     second = Shard(1, [utterance("c")], arrays=[voice(0.5)], seconds=[0.5])
     alone = b"".join(a.tobytes() for a in load_speech_encoder("mfcc").encode(waveforms))
     with in_process() as pipeline:
-        made = pipeline | beam.Create([first, second]) | EncodeSpeech("mfcc", "float32", keep)
+        made = pipeline | beam.Create([first, second]) | EncodeSpeech(Encoder("mfcc"), keep)
         shapes = made | beam.Map(lambda s: (s.index, [a.shape for a in s.arrays], s.seconds))
         expected = [(0, [(23, 39), (8, 39)], [0.9, 0.3]), (1, [(13, 39)], [0.5])]
         assert_that(shapes, equal_to(expected), "shapes")
@@ -122,6 +123,69 @@ def test_a_long_recording_that_breaks_off_is_rejected_and_the_rest_unharmed(
     assert made.rows == shard.rows and shard.rejects == []
 
 
+def test_processes_that_share_a_model_get_what_one_of_their_own_gives() -> None:
+    shard = Shard(0, [utterance("a")], arrays=[voice(0.9)], seconds=[0.9])
+    (alone,) = encode([shard], keep)
+    with in_process() as pipeline:
+        made = pipeline | beam.Create([shard]) | EncodeSpeech(Encoder("mfcc", copies=1), keep)
+        expected = [storage.sha256(alone.arrays[0].tobytes())]
+        assert_that(made | beam.Map(sha_of_arrays), equal_to(expected))
+    handler = SpeechEncoderHandler(Encoder("mfcc", copies=2), keep)
+    assert handler.share_model_across_processes() and handler.model_copies() == 2
+    assert not SpeechEncoderHandler(Encoder("mfcc"), keep).share_model_across_processes()
+
+
+def test_a_codebook_of_other_weights_is_refused_before_anything_is_encoded(tmp_path: Path) -> None:
+    made = codebook(39)
+    made.card["speech_encoder_sha256"] = "of other weights"
+    made.save(str(tmp_path))
+    with pytest.raises(ValueError, match="other weights are another encoder"):
+        SpeechEncoderHandler(Encoder("mfcc"), AssignTokens(str(tmp_path))).load_model()
+
+
+def test_only_the_encoders_step_asks_for_a_gpu() -> None:
+    hint = "type:nvidia-l4;count:1;install-nvidia-driver"
+    pipeline = beam.Pipeline(runner="FnApiRunner")
+    shards = pipeline | beam.Create([Shard(0)])
+    made = shards | "Encode" >> EncodeSpeech(Encoder("mfcc", accelerator=hint), keep)
+    _ = made | "After" >> beam.Map(str)
+    proto = pipeline.to_runner_api()
+
+    environments = proto.components.environments
+    asking = {
+        transform.unique_name
+        for transform in proto.components.transforms.values()
+        if transform.environment_id
+        and hint.encode() in environments[transform.environment_id].resource_hints.values()
+    }
+    assert asking
+    assert all(name.startswith("Encode/RunInference") for name in asking)
+    assert any("BeamML_RunInference" in name for name in asking)
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("", ""),
+        ("nvidia-l4", "type:nvidia-l4;count:1;install-nvidia-driver"),
+        ("nvidia-tesla-t4:2", "type:nvidia-tesla-t4;count:2;install-nvidia-driver"),
+        ("type:nvidia-l4;count:1", "type:nvidia-l4;count:1"),
+        (
+            "type:nvidia-l4;count:1;install-nvidia-driver:5xx",
+            "type:nvidia-l4;count:1;install-nvidia-driver:5xx",
+        ),
+    ],
+)
+def test_a_gpu_is_asked_for_in_few_words(said: str, meant: str) -> None:
+    assert resource_hint(said) == meant
+
+
+@pytest.mark.parametrize("said", ["type:nvidia-l4", "nvidia-l4:0", "nvidia l4", "l4;count:1"])
+def test_what_asks_for_no_gpu_is_refused_with_an_example(said: str) -> None:
+    with pytest.raises(ValueError, match=r"give nvidia-l4, nvidia-l4:2"):
+        resource_hint(said)
+
+
 class Cramped:
     """Hears nothing that is longer than a second."""
 
@@ -140,7 +204,7 @@ def test_what_memory_does_not_suffice_for_is_rejected_alone() -> None:
     shard.arrays = [voice(0.5), voice(1.5), long, voice(1.0)]
     shard.seconds = [0.5, 1.5, 0.0, 1.0]
 
-    (made,) = SpeechEncoderHandler("mfcc", "float32", keep).run_inference([shard], Cramped())
+    (made,) = SpeechEncoderHandler(Encoder("mfcc"), keep).run_inference([shard], Cramped())
 
     assert [u.id for u in made.utterances] == ["a", "d"]
     assert ([a.shape for a in made.arrays], made.seconds) == ([(12, 2), (25, 2)], [0.5, 1.0])

@@ -12,6 +12,7 @@ from apache_beam.testing.util import assert_that, equal_to
 
 from pipelines import cut_shards, fit_codebook, long_recording
 from pipelines.codebook import Codebook, normalize
+from pipelines.encode_speech import Encoder
 from pipelines.fit_codebook import FitCodebook, Sample, SampleFrames
 from pipelines.rejects import Reject
 from pipelines.shard import Row
@@ -46,7 +47,9 @@ def fit(
     seed: int = 0,
     max_seconds: float = 10.0,
 ) -> Codebook:
-    transform = FitCodebook(str(folder), "mfcc", size, utterances, frames, seed, max_seconds)
+    transform = FitCodebook(
+        str(folder), Encoder("mfcc"), size, utterances, frames, seed, max_seconds
+    )
     with in_process() as pipeline:
         digests = pipeline | beam.Create(list(enumerate(rows))) | transform
         assert_that(digests | beam.combiners.Count.Globally(), equal_to([1]))
@@ -90,7 +93,7 @@ def test_whatever_the_order_of_the_rows_the_bytes_are_the_same(
 
 def test_whatever_the_order_of_the_chunks_the_codebook_is_the_same(tmp_path: Path) -> None:
     folder = tmp_path / "codebook"
-    transform = FitCodebook(str(folder), "mfcc", 4, 10, 100, 0, 10.0)
+    transform = FitCodebook(str(folder), Encoder("mfcc"), 4, 10, 100, 0, 10.0)
     random = np.random.default_rng(0)
     chunks = [random.normal(size=(20, 39)).astype(np.float32) for _ in range(3)]
 
@@ -133,7 +136,7 @@ def test_no_more_utterances_and_frames_are_taken_than_asked_for(
 
 def test_another_seed_samples_other_utterances(clips: Path) -> None:
     def sample(seed: int) -> list[str]:
-        transform = FitCodebook("", "mfcc", 4, 3, 100, seed, 10.0)
+        transform = FitCodebook("", Encoder("mfcc"), 4, 3, 100, seed, 10.0)
         ranked = sorted(training(clips, 12), key=transform._rank)  # type: ignore[arg-type]
         return [row.id for row in ranked[:3]]
 
