@@ -49,6 +49,7 @@ output "beam_flags" {
       max_num_workers       = tostring(var.beam.max_workers)
       disk_size_gb          = tostring(var.beam.disk_gb)
     },
+    var.beam.flexible_scheduling ? { flexrs_goal = "COST_OPTIMIZED" } : {},
     var.kms_key == null ? {} : { dataflow_kms_key = var.kms_key },
   )
 }

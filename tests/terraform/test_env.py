@@ -37,6 +37,7 @@ def test_a_verb_runs_on_the_cloud_that_the_outputs_describe(outputs: str) -> Non
     assert (google.project, google.region) == ("my-project-123", "us-central1")
     assert google.temp_location == "gs://my-project-123-ear-staging/temp"
     assert google.dataflow_kms_key.endswith("/cryptoKeys/key")
+    assert google.flexrs_goal == "COST_OPTIMIZED"
     assert google.service_account_email == "ear-worker@my-project-123.iam.gserviceaccount.com"
     assert (
         worker.sdk_container_image == "us-central1-docker.pkg.dev/my-project-123/ear/worker:0a1b2c3"
