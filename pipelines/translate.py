@@ -97,6 +97,7 @@ class TranslateOptions:
         help="Dataflow: the GPU of the workers that translate: "
         "type:nvidia-l4;count:1;install-nvidia-driver",
     )
+    limit: int | None = option(None, help="translate only so many recordings")
     overwrite: bool = option(False, help="throw away what is there (not the cache), begin anew")
     dry_run: bool = option(False, help="print what would be translated, then stop")
 
@@ -115,6 +116,8 @@ class TranslateOptions:
         for name in ("batch_size", "max_tokens", "beam_size", "max_characters"):
             if getattr(self, name) < 1:
                 raise ValueError(f"--{name.replace('_', '-')} must be at least 1")
+        if self.limit is not None and self.limit < 1:
+            raise ValueError("--limit must be at least 1")
         if not 0 <= self.min_language_confidence <= 1:
             raise ValueError("--min-language-confidence lies between 0 and 1")
         if not 0 <= self.max_rejects <= 1:
@@ -239,6 +242,7 @@ def _job(options: TranslateOptions, data: OutputDir) -> tuple[Job, list[str]]:
         cache=options.cache or _beside(options.output, "translation-cache"),
         output=options.output.rstrip("/"),
         max_characters=options.max_characters,
+        limit=options.limit,
         accelerator=options.accelerator,
     )
     return job, left_out
@@ -266,10 +270,12 @@ def _directions(
                     raise ValueError(f"{source} into {target}: {rejected.detail}") from None
                 left_out.append(f"{source} into {target}: {rejected.detail}")
                 continue
-            units = math.ceil(counts[source] / UNIT_TEXTS)
+            wanted = min(counts[source], options.limit or counts[source])
+            units = math.ceil(wanted / UNIT_TEXTS)
             directions.append(Direction(source, target, identity, units))
     if not directions:
-        raise ValueError("nothing to translate. " + ("; ".join(left_out) or "No speech but in it"))
+        why = "; ".join(left_out) or f"speech of {', '.join(sorted(counts)) or 'no language'}"
+        raise ValueError(f"nothing to translate into {', '.join(options.into)}: {why}")
     return directions, left_out
 
 
@@ -350,9 +356,11 @@ def plan(options: TranslateOptions) -> str:
     lines = [f"{data.path}: {recordings:,} recordings of {', '.join(options.splits)}"]
     lines += list(_counts(job))
     lines += [f"  left out: {why}" for why in left_out]
-    unsure = [language for language in options.into if not identifiable(language)]
-    if options.min_language_confidence and unsure:
-        lines.append(f"  not checked whether translations are {', '.join(unsure)}: unknown to it")
+    if options.min_language_confidence:
+        unsure = [language for language in options.into if not identifiable(language)]
+        lines += [
+            f"  language not checked: {language}, which lingua doesn't know" for language in unsure
+        ]
     return "\n".join([*lines, f"  would write {options.output}, keep translations in {job.cache}"])
 
 
@@ -361,8 +369,8 @@ def _counts(job: Job) -> Iterator[str]:
     from pipelines.translation.translated_pairs import transcripts
 
     texts: dict[str, set[str]] = {}
-    for path in job.shards:
-        for pair, text in transcripts(path):
+    for number in range(len(job.shards)):
+        for pair, text in transcripts(job, number):
             texts.setdefault(pair.source_language, set()).add(text)
     for direction in job.directions:
         wanted = texts.get(direction.source, set())

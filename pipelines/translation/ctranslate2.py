@@ -7,6 +7,7 @@ A folder as CTranslate2's converters write it, with the SentencePiece models of 
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from collections.abc import Sequence
 from functools import cached_property
@@ -42,6 +43,10 @@ class CTranslate2(Engine):
             raise ValueError(
                 f"{path} has no {missing[0]}: give a folder of ct2-transformers-converter or "
                 "ct2-opus-mt-converter, on this machine"
+            )
+        if not importlib.util.find_spec("ctranslate2"):
+            raise ValueError(
+                "ctranslate2 is missing: pip install -c constraints.txt '.[translate]'"
             )
         self._source_model, self._target_model = self._sentencepiece()
         self._translator: Any = None

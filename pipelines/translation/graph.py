@@ -69,11 +69,11 @@ class Unit:
 
 def build(pipeline: Any, job: Job) -> None:
     """Applies the whole stage to a pipeline."""
-    shards = pipeline | "Shards" >> beam.Create(list(enumerate(job.shards)))
+    shards = pipeline | "Shards" >> beam.Create(list(range(len(job.shards))))
     texts = (
         shards
         | "SpreadShards" >> beam.Reshuffle()
-        | "ReadTexts" >> beam.FlatMapTuple(lambda number, path: read_texts(job, number, path))
+        | "ReadTexts" >> beam.FlatMap(lambda number: read_texts(job, number))
     )
     parts = [(d, path) for d in job.directions for path in d.cache(job.cache).parts()]
     cached = (
@@ -92,7 +92,7 @@ def build(pipeline: Any, job: Job) -> None:
         | "StoreTranslations" >> beam.ParDo(StoreTranslations(job))
     )
     # A shard without a text to translate is finished all the same.
-    empty = shards | "EveryShard" >> beam.MapTuple(lambda number, _: (number, None))
+    empty = shards | "EveryShard" >> beam.Map(lambda number: (number, None))
     output, count = job.output, len(job.shards)
     _ = (
         (results, empty)
@@ -116,9 +116,11 @@ def is_finished(output: str, shard: int) -> bool:
     return storage.exists(finished_path(output, f"{shard:05d}"))
 
 
-def read_texts(job: Job, number: int, path: str) -> Iterator[tuple[Key, tuple[str, int]]]:
+def read_texts(job: Job, number: int) -> Iterator[tuple[Key, tuple[str, int]]]:
     """The distinct texts of one shard, by unit, each with the shard's number."""
-    for language, text in sorted({(p.source_language, text) for p, text in transcripts(path)}):
+    for language, text in sorted(
+        {(p.source_language, text) for p, text in transcripts(job, number)}
+    ):
         for direction in job.directions_from(language):
             yield (direction.name, direction.unit_of(text)), (text, number)
 

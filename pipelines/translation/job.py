@@ -59,6 +59,7 @@ class Job:
         cache: folder of the cache.
         output: the output directory.
         max_characters: longer texts are rejected unasked.
+        limit: translate so many recordings, taken from all shards alike; None for all.
         accelerator: the GPU of the workers that translate, as Beam's resource hint names it.
     """
 
@@ -70,7 +71,15 @@ class Job:
     cache: str
     output: str
     max_characters: int
+    limit: int | None = None
     accelerator: str = ""
+
+    def limit_of(self, shard: int) -> int | None:
+        """How many recordings of one shard are translated; None for all."""
+        if self.limit is None:
+            return None
+        share, rest = divmod(self.limit, len(self.shards))
+        return share + (shard < rest)
 
     def directions_from(self, language: str) -> list[Direction]:
         """The directions out of a language."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -35,11 +36,12 @@ class Result:
     bitext: Outcome | None
 
 
-def transcripts(path: str) -> Iterator[tuple[Pair, str]]:
-    """The transcribed recordings of a shard, each with its text as engines take it."""
-    for pair in read_shards([path]):
-        if pair.task == "transcription":
-            yield pair, one_line(pair.target_text)
+def transcripts(job: Job, number: int) -> Iterator[tuple[Pair, str]]:
+    """The recordings of a shard to be translated, each with its text as engines take it."""
+    pairs = (pair for pair in read_shards([job.shards[number]]) if pair.task == "transcription")
+    wanted = (pair for pair in pairs if job.directions_from(pair.source_language))
+    for pair in itertools.islice(wanted, job.limit_of(number)):
+        yield pair, one_line(pair.target_text)
 
 
 def translated_shard(job: Job, number: int, results: Iterable[Result]) -> Shard:
@@ -52,7 +54,7 @@ def translated_shard(job: Job, number: int, results: Iterable[Result]) -> Shard:
     shard = Shard(number)
     written: set[tuple[str, str, str]] = set()
     given = _given_translations(job.shards[number])
-    for pair, text in transcripts(job.shards[number]):
+    for pair, text in transcripts(job, number):
         for direction in job.directions_from(pair.source_language):
             key = (direction.source, direction.target, text)
             result = by_text[key]

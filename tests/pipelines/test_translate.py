@@ -275,6 +275,21 @@ def test_a_dry_run_counts_and_writes_nothing(
     )
 
 
+def test_a_limit_takes_so_many_recordings_from_all_shards_alike(
+    data: OutputDir, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = [f"--data={data.path}", f"--output={tmp_path}/out", f"--engine=ctranslate2:{model}"]
+    limited = [*flags, *ANYTHING, "--limit=5", "--tasks=translation"]
+    assert main([*limited, "--dry-run"]) == 0
+    assert ": 3 distinct texts" in capsys.readouterr().out
+    assert main(limited) == 0
+    out = opened(f"{tmp_path}/out")
+
+    assert out.stats["rows"] == 5
+    parts = [storage.read_json(path) for path in storage.list_files(out.file("finished"))]
+    assert sorted(part["rows"] for part in parts) == [1, 2, 2]
+
+
 def test_too_many_rejects_publish_nothing_and_a_higher_limit_needs_no_new_work(
     data: OutputDir, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -296,7 +311,7 @@ def test_too_many_rejects_publish_nothing_and_a_higher_limit_needs_no_new_work(
         (["--engine=ctranslate2:OUT"], "has no model.bin"),
         (["--engine=keras_hub:gemma3_270m"], "no template is built in for gemma3_270m"),
         (["--languages=de"], "has no speech of de in train; it has en, es"),
-        (["--splits=dev"], "nothing to translate"),
+        (["--splits=dev"], "nothing to translate into en: speech of no language"),
         (["--into=xx"], "--into: xx is none of pipelines.utterance.LANGUAGES"),
         (["--tasks=transcription"], "--tasks: transcription is none of translation, bitext"),
         (["--max-length-ratio=0"], "--max-length-ratio must be at least 1"),
