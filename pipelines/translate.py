@@ -161,7 +161,7 @@ def translate(options: TranslateOptions, beam_flags: Sequence[str] = ()) -> Outp
         ValueError: the engine can't do what is asked.
     """
     data = OutputDir.open(options.data, kind=KIND)
-    job, _ = _job(options, data)
+    job, left_out = _job(options, data)
     out = OutputDir(options.output, kind=KIND)
     content = {
         **options.content(),
@@ -173,6 +173,8 @@ def translate(options: TranslateOptions, beam_flags: Sequence[str] = ()) -> Outp
     if out.begin(content, overwrite=options.overwrite) is State.COMPLETE:
         print(f"{out.path} is complete; nothing to do")
         return out
+    for why in left_out:
+        print(f"left out: {why}")
     try:
         _finish(options, data, job, out, beam_flags)
     finally:

@@ -46,7 +46,7 @@ class CTranslate2(Engine):
             )
         if not importlib.util.find_spec("ctranslate2"):
             raise ValueError(
-                "ctranslate2 is missing: pip install -c constraints.txt '.[translate]'"
+                "ctranslate2 is missing: pip install -c constraints.txt -e '.[translate]'"
             )
         self._source_model, self._target_model = self._sentencepiece()
         self._translator: Any = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from anyascii import anyascii
@@ -83,7 +84,7 @@ def language_confidence(text: str, source: str, target: str) -> float:
     English is always a candidate: language models fall back on it. 1 if the identifier knows the
     target language not at all, or none of the others.
     """
-    detector, names = _detector(tuple(sorted({source, target, "en"})))
+    detector, names = _detector(frozenset({source, target, "en"}))
     if detector is None or target not in names:
         return 1.0
     return float(detector.compute_language_confidence(text, names[target]))
@@ -109,19 +110,16 @@ def identifiable(language: str) -> bool:
     return _lingua_language(language) is not None
 
 
-_DETECTORS: dict[tuple[str, ...], tuple[Any, dict[str, Any]]] = {}
+@cache
+def _detector(languages: frozenset[str]) -> tuple[Any, dict[str, Any]]:
+    """A detector of a few languages, None for less than two, and lingua's names of them."""
+    from lingua import LanguageDetectorBuilder
 
-
-def _detector(languages: tuple[str, ...]) -> tuple[Any, dict[str, Any]]:
-    """A detector for a few languages, made once in a process, and lingua's names of them."""
-    if languages not in _DETECTORS:
-        from lingua import LanguageDetectorBuilder
-
-        known = {code: _lingua_language(code) for code in languages}
-        names = {code: language for code, language in known.items() if language is not None}
-        builder = LanguageDetectorBuilder.from_languages(*names.values())
-        _DETECTORS[languages] = (builder.build() if len(names) > 1 else None, names)
-    return _DETECTORS[languages]
+    known = {code: _lingua_language(code) for code in languages}
+    names = {code: language for code, language in known.items() if language is not None}
+    if len(names) < 2:
+        return None, names
+    return LanguageDetectorBuilder.from_languages(*names.values()).build(), names
 
 
 def _lingua_language(code: str) -> Any:

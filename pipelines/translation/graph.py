@@ -118,9 +118,8 @@ def is_finished(output: str, shard: int) -> bool:
 
 def read_texts(job: Job, number: int) -> Iterator[tuple[Key, tuple[str, int]]]:
     """The distinct texts of one shard, by unit, each with the shard's number."""
-    for language, text in sorted(
-        {(p.source_language, text) for p, text in transcripts(job, number)}
-    ):
+    texts = {(pair.source_language, text) for pair, text in transcripts(job, number)}
+    for language, text in sorted(texts):
         for direction in job.directions_from(language):
             yield (direction.name, direction.unit_of(text)), (text, number)
 

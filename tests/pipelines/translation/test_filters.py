@@ -72,6 +72,7 @@ def test_a_language_that_the_identifier_does_not_know_is_not_held_against_a_text
     assert not identifiable("kea")
     assert identifiable("fil")
     assert language_confidence("anything", "pt", "kea") == 1.0
+    assert language_confidence("anything", "kea", "en") == 1.0
 
 
 def test_variants_of_one_text_are_one() -> None:
