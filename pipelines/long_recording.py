@@ -40,8 +40,11 @@ class LongRecording:
     span: Span | None = None
     speed: float = 1.0
 
-    def blocks(self, seconds: int = BLOCK_SECONDS) -> Iterator[np.ndarray]:
+    def blocks(self, seconds: int = 0) -> Iterator[np.ndarray]:
         """The sound, to be worked through as it comes.
+
+        Args:
+            seconds: how long a block is; 0 stands for `BLOCK_SECONDS`.
 
         Yields:
             float32 `[seconds × SAMPLE_RATE]`, the last one shorter, in [-1, 1]. Joined they are
@@ -52,7 +55,7 @@ class LongRecording:
         """
         recording = self._opened()
         scale = 1.0 if recording.is_exact else 1.0 / max(1.0, self._peak())
-        block, filled = np.empty(seconds * SAMPLE_RATE, np.float32), 0
+        block, filled = np.empty((seconds or BLOCK_SECONDS) * SAMPLE_RATE, np.float32), 0
         for sound in self._resampled(recording, scale):
             start = 0
             while start < len(sound):

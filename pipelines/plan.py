@@ -21,9 +21,10 @@ TOKENS_PER_SECOND = 25
 ASSUMED_SECONDS = 5.0
 """Of a recording, if neither the row nor the corpus' `typical_seconds` says how long it is: about
 the mean of Common Voice."""
-SECONDS_PER_CPU_SECOND = {"mfcc": 280.0, "whisper": 36.0}
+SECONDS_PER_CPU_SECOND = {"mfcc": 280.0, "whisper_base": 36.0}
 """Speech read, encoded and tokenized a CPU-second: docs/corpora.md has the measurements. By what
-the encoder's name begins with; `whisper` is `whisper_base@4`, other layers cost more or less."""
+the encoder's name begins with: of `whisper_base@4`, other layers cost more or less; of other
+encoders nothing is known."""
 VCPU_SHARE = 15 / 36
 """What a Dataflow vCPU, half a core, does of that: assumed, as in docs/cloud.md."""
 VCPU_OVERHEAD = 1.3
@@ -135,8 +136,9 @@ def _costs(plan: Plan, encoder: str) -> list[str]:
         f"  about {_duration(seconds)} of speech{assumed if plan.untold else ''}, "
         f"{tokens:,} audio tokens"
     ]
-    family = encoder.rpartition(":")[2].partition("_")[0]
-    if rate := SECONDS_PER_CPU_SECOND.get(family):
+    name = encoder.rpartition(":")[2]
+    rates = (rate for known, rate in SECONDS_PER_CPU_SECOND.items() if name.startswith(known))
+    if rate := next(rates, None):
         here = seconds / rate
         there = here / VCPU_SHARE * VCPU_OVERHEAD
         lines += [

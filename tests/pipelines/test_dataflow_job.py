@@ -44,8 +44,8 @@ def objects() -> Iterator[fake_storage.Objects]:
 
 @pytest.fixture(scope="module")
 def fitting(objects: fake_storage.Objects) -> Job:
-    """The job that fits a codebook."""
-    flags = [*PREPARE, "--output=gs://bucket/pairs"]
+    """The job that fits a codebook, with an encoder on a GPU."""
+    flags = [*PREPARE, "--output=gs://bucket/pairs", "--accelerator=nvidia-l4"]
     return captured_job.capture(objects, prepare.main, flags)
 
 
@@ -105,6 +105,19 @@ def test_a_codebook_is_fitted_on_machines_that_a_model_fits_on(fitting: Job) -> 
     names = ("TrainingSpeech", "Sample", "Chunk", "DecodeAudio", "EncodeSpeech", "Gather", "Fit")
     for name in names:
         assert steps[f"FitCodebook/{name}"] == RAM, name
+
+
+def test_the_encoder_alone_is_given_a_gpu(fitting: Job) -> None:
+    components = fitting.pipeline.components
+    gpu = b"type:nvidia-l4;count:1;install-nvidia-driver"
+    asking = [
+        transform.unique_name
+        for transform in components.transforms.values()
+        if transform.environment_id
+        and gpu in components.environments[transform.environment_id].resource_hints.values()
+    ]
+    assert any(name.endswith("BeamML_RunInference") for name in asking)
+    assert all(name.startswith("FitCodebook/EncodeSpeech/RunInference") for name in asking)
 
 
 def test_flexible_scheduling_takes_one_kind_of_machine(tokenizing: Job) -> None:

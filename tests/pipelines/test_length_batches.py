@@ -35,8 +35,13 @@ def test_the_ladder_rises_to_30_seconds_in_whole_frames() -> None:
 
 @pytest.mark.parametrize(
     ("median", "spread", "most_above_the_tail", "most"),
-    [(5.0, 0.5, 0.029, 0.05), (8.0, 0.6, 0.029, 0.04), (0.9, 0.45, 0.026, 0.13)],
-    ids=["sentences", "long sentences", "names"],
+    [
+        (0.9, 0.45, 0.026, 0.12),
+        (3.0, 0.6, 0.029, 0.055),
+        (5.0, 0.5, 0.029, 0.05),
+        (8.0, 0.6, 0.029, 0.04),
+    ],
+    ids=["names", "short sentences", "sentences", "long sentences"],
 )
 def test_little_of_a_log_normal_mix_is_padding(
     median: float, spread: float, most_above_the_tail: float, most: float
