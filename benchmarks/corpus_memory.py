@@ -3,9 +3,9 @@
     python benchmarks/corpus_memory.py --utterances 2000,20000
     python benchmarks/corpus_memory.py --utterances 200 --make fleurs
 
-Makes FLEURS-shaped corpora of tones in four languages (512 different ones), prepares each in a process of its own (MFCC,
-no weights), and prints the peak of that process' memory and its time. With `--make` it only makes
-one, to try things on.
+Makes FLEURS-shaped corpora of tones in four languages (512 different ones), prepares each in a
+process of its own (MFCC, no weights), and prints the peak of that process' memory and its time.
+With `--make` it only makes one, to try things on.
 """
 
 from __future__ import annotations

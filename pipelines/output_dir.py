@@ -36,6 +36,10 @@ class OutputError(RuntimeError):
     """A directory that can't be written or read as asked; the message holds the fix."""
 
 
+class OutputBusyError(OutputError):
+    """Another process is writing the directory."""
+
+
 class OutputDir:
     """One stage's output directory.
 
@@ -74,8 +78,8 @@ class OutputDir:
             overwrite: throw away what is there and begin anew.
 
         Raises:
-            OutputError: the directory holds something else and `overwrite` is false; or another
-                process is writing it.
+            OutputError: the directory holds something else and `overwrite` is false.
+            OutputBusyError: another process is writing it.
         """
         options = _plain(options)
         if not overwrite and self._is_complete_with(options):
@@ -112,7 +116,7 @@ class OutputDir:
         try:
             self._lock = output_lock.OutputLock(self.path)
         except output_lock.Held as held:
-            raise OutputError(
+            raise OutputBusyError(
                 f"{self.path} is being written by {held.holder}; wait until it is done, "
                 "or choose another --output"
             ) from None

@@ -14,7 +14,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from pipelines import storage
-from pipelines.output_dir import OutputDir, OutputError, State
+from pipelines.output_dir import OutputBusyError, OutputDir, OutputError, State
 from pipelines.pairs import KIND as PAIRS
 from scann_index.bundle import KIND, Bundle, ShardCard
 from scann_index.making import SWEEP_RATES
@@ -72,6 +72,8 @@ def append(options: BuildOptions, beam_flags: Sequence[str] = ()) -> Bundle:
 def _begin(out: OutputDir, content: dict[str, Any], overwrite: bool) -> State:
     try:
         return out.begin(content, overwrite=overwrite)
+    except OutputBusyError:
+        raise
     except OutputError as error:
         raise OutputError(
             f"an append with other options was interrupted: {error}. Run it again as it was, or "

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pipelines import output_lock
-from pipelines.output_dir import OutputDir, OutputError, State
+from pipelines.output_dir import OutputBusyError, OutputDir, State
 from pipelines.status import lines, status
 
 PROGRAM = """
@@ -53,7 +53,7 @@ def test_a_second_writer_is_refused_and_told_who_writes(
     before = sorted(os.listdir(tmp_path / "data"))
 
     for overwrite in (False, True):
-        with pytest.raises(OutputError) as refused:
+        with pytest.raises(OutputBusyError) as refused:
             begin(tmp_path, overwrite)
         assert str(refused.value) == (
             f"{tmp_path}/data is being written by process {writer.pid} on {socket.gethostname()}; "
