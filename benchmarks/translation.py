@@ -1,6 +1,6 @@
 """What translating costs beside the engine alone, and how good the demo's translations are.
 
-python benchmarks/translation.py --sentences 5000       # Apertium, Spanish into English
+python benchmarks/translation.py --sentences 2000,20000 # Apertium, Spanish into English
 python benchmarks/translation.py --score translated     # of the demo's corpus into English
 python benchmarks/translation.py --language-id es,de    # is it English, or is it not?
 
@@ -11,7 +11,6 @@ called the same thing. Both are short phrases: neither number says anything abou
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import subprocess
 import sys
@@ -65,13 +64,22 @@ def prepare(folder: str, texts: list[str]) -> None:
     out.complete(files=files, stats={"groups": {"transcription/train/es": {"pairs": len(pairs)}}})
 
 
-def measured(command: list[str]) -> tuple[float, float]:
-    """CPU seconds with all children, and wall seconds, of a command."""
+# In a small process of its own: a child's peak is at least what its parent held.
+MEASURE = """
+import os, subprocess, sys
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+_, status, usage = os.wait4(process.pid, 0)
+print(status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+"""
+
+
+def measured(command: list[str]) -> tuple[float, float, float]:
+    """CPU seconds with all children, wall seconds, and peak MiB of a command."""
     started = time.time()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    assert status == 0, command
-    return usage.ru_utime + usage.ru_stime, time.time() - started
+    measure = [sys.executable, "-c", MEASURE, *command]
+    status, cpu, peak = subprocess.run(measure, capture_output=True, check=True).stdout.split()
+    assert int(status) == 0, command
+    return float(cpu), time.time() - started, float(peak)
 
 
 def cost(count: int) -> None:
@@ -89,8 +97,8 @@ def cost(count: int) -> None:
             "again, all cached": [*stage, f"{folder}/second"],
         }
         for name, command in runs.items():
-            cpu, wall = measured(command)
-            print(f"{name:<22} {cpu:7.1f} CPU-s {wall:7.1f} s")
+            cpu, wall, peak = measured(command)
+            print(f"{count:>6} {name:<22} {cpu:7.1f} CPU-s {wall:7.1f} s {peak:7.0f} MiB")
 
 
 def alone(path: str) -> None:
@@ -155,7 +163,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--sentences", type=int, default=5000)
+    parser.add_argument("--sentences", default="2000,20000", metavar="COUNTS")
     parser.add_argument("--score", nargs="+", metavar="FOLDER", help="of pipelines.translate")
     parser.add_argument("--language-id", metavar="CODES")
     parser.add_argument("--engine-alone", metavar="FILE", help=argparse.SUPPRESS)
@@ -167,7 +175,8 @@ def main() -> None:
     elif options.score:
         score(options.score)
     else:
-        cost(options.sentences)
+        for count in options.sentences.split(","):
+            cost(int(count))
 
 
 if __name__ == "__main__":

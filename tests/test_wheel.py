@@ -24,8 +24,8 @@ EXTRAS = {
 }
 """Modules that a worker's image has no use for, and what they need of the extras."""
 ABSENT = (
-    "datasets,emoji,espeakng_loader,faiss,fastapi,gguf,hnswlib,httpx,matplotlib,msgpack,mteb,"
-    "multipart,playwright,prometheus_client,pykakasi,pytest,starlette,uvicorn"
+    "ctranslate2,datasets,emoji,espeakng_loader,faiss,fastapi,gguf,hnswlib,httpx,lingua,matplotlib,"
+    "msgpack,mteb,multipart,playwright,prometheus_client,pykakasi,pytest,starlette,uvicorn"
 )
 """What only extras bring."""
 

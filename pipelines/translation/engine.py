@@ -149,8 +149,14 @@ def translate_all(
             outcomes = engine.translate([texts[i] for i in batch], source, target)
         except Exception:
             outcomes = [_alone(engine, texts[i], source, target) for i in batch]
-        found.update(zip(batch, outcomes, strict=True))
+        found.update(zip(batch, map(_tidied, outcomes), strict=True))
     return [found[i] for i in range(len(texts))]
+
+
+def _tidied(outcome: Translation | Rejected) -> Translation | Rejected:
+    if isinstance(outcome, Rejected):
+        return outcome
+    return Translation(one_line(outcome.text), outcome.score)
 
 
 def _alone(engine: Engine, text: str, source: str, target: str) -> Translation | Rejected:

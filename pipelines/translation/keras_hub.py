@@ -93,7 +93,8 @@ class KerasHub(Engine):
         return min(self.options.max_tokens, 16 + 2 * len(self._ids([text])[0]))
 
     def _generate(self, asked: list[str], length: int) -> list[Translation | Rejected]:
-        padding = self.options.batch_size - len(asked)
+        # Alone comes what a full batch had no memory for.
+        padding = self.options.batch_size - len(asked) if len(asked) > 1 else 0
         inputs = self._model.preprocessor.generate_preprocess(
             [*asked, *[asked[-1]] * padding], sequence_length=length
         )

@@ -60,7 +60,7 @@ def test_an_answer_without_an_end_is_rejected_and_its_neighbours_are_not(engine:
 
 def test_all_texts_go_through_a_few_compiled_shapes(engine: KerasHub) -> None:
     before = engine._model.generate_function.experimental_get_tracing_count()
-    for texts in (["1"], ["2", "3"], ["a a a a 1", "4", "3"], ["<end_of_turn> 2"]):
+    for texts in (["1", "2"], ["2", "3"], ["a a a a 1", "4", "3"], ["<end_of_turn> 2", "1"]):
         engine.translate(texts, "fr", "en")
 
     assert engine._model.generate_function.experimental_get_tracing_count() == before <= 2
