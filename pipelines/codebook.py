@@ -17,6 +17,7 @@ import numpy as np
 from pipelines import storage
 
 MAX_CODEBOOK_BYTES = 512 << 20
+BLOCK_FRAMES = 600 * 25
 FEWEST_FRAMES = 39
 """For each centroid: fewer, and faiss too warns that they follow the sample more than speech."""
 _FRAMES_AT_ONCE = 2048
@@ -149,9 +150,15 @@ class Codebook:
 
 
 def normalize(features: np.ndarray) -> np.ndarray:
-    """Subtracts an utterance's mean frame: float32 `[frames, dim]` in and out."""
-    centred: np.ndarray = features - features.mean(0, keepdims=True)
-    return centred
+    """Subtracts an utterance's mean frame: float32 `[frames, dim]` in and out.
+
+    Of a recording of over ten minutes each ten have a mean of their own, so that it can be worked
+    through in blocks (`pipelines.long_recording`).
+    """
+    starts = range(0, max(1, len(features)), BLOCK_FRAMES)
+    blocks = [features[start : start + BLOCK_FRAMES] for start in starts]
+    centred = [block - block.mean(0, keepdims=True) for block in blocks]
+    return centred[0] if len(centred) == 1 else np.concatenate(centred)
 
 
 def fit(

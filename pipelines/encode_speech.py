@@ -107,6 +107,11 @@ class SpeechEncoderHandler(ModelHandler[Shard, Shard, Any]):
         """Encodes each shard of the batch."""
         return [self._encoded(shard, model) for shard in batch]
 
+    def get_num_bytes(self, batch: Sequence[Shard]) -> int:
+        """Of sound in memory; Beam would pickle all of it to know."""
+        arrays = (a for shard in batch for a in shard.arrays)
+        return sum(a.nbytes for a in arrays if isinstance(a, np.ndarray))
+
     def batch_elements_kwargs(self) -> dict[str, Any]:
         """One shard at a time."""
         return {"min_batch_size": 1, "max_batch_size": 1}

@@ -76,7 +76,11 @@ def encoder_up_to(backbone: Any, layer: int) -> keras.Model:
     layers = backbone.encoder_transformer_layers
     preset_encoder.check_layer(layer, len(layers))
     output = layers[layer - 1].output
-    return keras.Model(backbone.input["encoder_features"], output, name=f"whisper_layer_{layer}")
+    part = keras.Model(backbone.input["encoder_features"], output, name=f"whisper_layer_{layer}")
+    # Its layers know what comes after them, and would keep the decoder.
+    model = keras.models.clone_model(part)
+    model.set_weights(part.get_weights())
+    return model
 
 
 def log_mel(samples: tf.Tensor, num_mels: int = 80) -> tf.Tensor:

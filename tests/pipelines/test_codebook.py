@@ -42,6 +42,16 @@ def test_the_utterances_own_mean_is_taken_away_first() -> None:
     np.testing.assert_allclose(normalize(frames).mean(0), 0, atol=1e-6)
 
 
+def test_of_a_long_recording_each_ten_minutes_have_a_mean_of_their_own() -> None:
+    frames = np.random.default_rng(0).normal(size=(32_000, 2)).astype(np.float32)
+    frames[15_000:] += 5
+    whole = codebook().assign(frames)
+
+    blocks = [codebook().assign(part) for part in (frames[:15_000], frames[15_000:30_000])]
+    np.testing.assert_array_equal(whole[:30_000], np.concatenate(blocks))
+    np.testing.assert_array_equal(whole[30_000:], codebook().assign(frames[30_000:]))
+
+
 def test_each_dimension_counts_by_its_spread() -> None:
     # In the second dimension everything is a hundred times as wide: there, 30 is close to 0.
     wide = codebook(np.array([[0, 0], [1, 0], [-1, 0], [0, 1], [0, -1]], np.float32), (1, 100))

@@ -186,6 +186,12 @@ def test_what_asks_for_no_gpu_is_refused_with_an_example(said: str) -> None:
         resource_hint(said)
 
 
+def test_sound_is_counted_without_being_copied() -> None:
+    shard = Shard(0, arrays=[voice(0.5), LongRecording("/a.wav", 60.0), voice(1.0)])
+
+    assert SpeechEncoderHandler(Encoder("mfcc"), keep).get_num_bytes([shard]) == 4 * 24_000
+
+
 class Cramped:
     """Hears nothing that is longer than a second."""
 

@@ -26,9 +26,9 @@ def test_rows_shards_and_seconds_are_counted() -> None:
         plan.counts["bitext", "train", "fr"] == plan.counts["rejected", "missing-column", ""] == 1
     )
     assert dict(plan.archives) == {"/a.tar": 600, "/b.tar.gz": 3}
-    # 600 of 5 s are cut at half an hour; the recording, its neighbour, the text and the reject
+    # 600 of 5 s are cut at 900 s; the recording, its neighbour, the text and the reject
     # stand alone.
-    assert plan.most_shards == 2 + 1 + 4
+    assert plan.most_shards == 4 + 1 + 4
     assert (plan.seconds, plan.untold) == (600 * 4 + 2.5, 4)
     assert plan.estimated_seconds == 2402.5 + 4 * 5
 

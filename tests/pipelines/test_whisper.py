@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +57,20 @@ def test_the_last_layer_is_what_the_whole_encoder_normalizes(
     # 25 frames of two each, and two behind them.
     expected = layers[0].numpy().reshape(28, 2, 16).mean(1)[:25]
     np.testing.assert_allclose(encoder.encode([samples[0, :16_000]])[0], expected, atol=1e-5)
+
+
+def test_the_layers_above_and_the_decoder_are_let_go(preset: str) -> None:
+    from keras_hub.models import WhisperBackbone
+
+    backbone = WhisperBackbone.from_preset(preset)
+    layers = [backbone.encoder_transformer_layers[2], backbone.decoder_transformer_layers[0]]
+    left = [weakref.ref(layer) for layer in layers]
+    model = whisper.encoder_up_to(backbone, 2)
+    del backbone, layers
+    gc.collect()
+
+    assert [reference() for reference in left] == [None, None]
+    assert model.count_params() > 0
 
 
 def test_the_card_names_the_preset_its_layer_and_its_weights(
