@@ -34,6 +34,8 @@ from benchmarks.million_data import prepare  # isort: skip
 from benchmarks.million_engines import ENGINES  # isort: skip
 
 DEFAULT = "babelear,babelear-spill,faiss-ivfpq,hnswlib,faiss-hnsw"
+SAME = ("rows", "dim", "queries", "seed", "vectors", "target")
+"""Options that a run which goes on must have in common with the one before."""
 RATES = (
     "single_queries_per_second",
     "single_queries_per_cpu_second",
@@ -75,12 +77,12 @@ def main() -> None:
         )
         write(folder / f"{name}.json", result)
         return
-    described = {n: getattr(options, n) for n in ("rows", "dim", "queries", "seed", "vectors")}
+    described = {n: getattr(options, n) for n in SAME}
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "results.json"
     results = read(path) if path.exists() else {}
     if results and results["data"] != described:
-        parser.error(f"{folder} holds other data: {results['data']}")
+        parser.error(f"{folder} holds a run with other options: {results['data']}")
     results = {"data": described, "cores": os.cpu_count(), "engines": results.get("engines", {})}
     write(path, results)
     prepare(folder, options.rows, options.dim, options.queries, options.seed, options.vectors, log)
