@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from model import hub
 from pipelines import quiet  # noqa: F401  (before TensorFlow)
 
 TINY_GEMMA3: dict[str, Any] = {
@@ -31,10 +32,9 @@ def create_backbone(vocabulary_size: int, *, seed: int, **changes: Any) -> Any:
         changes: arguments of `Gemma3Backbone` in place of those of `TINY_GEMMA3`.
     """
     import keras
-    import keras_hub
 
     keras.utils.set_random_seed(seed)
-    return keras_hub.models.Gemma3Backbone(
+    return hub.load().models.Gemma3Backbone(
         vocabulary_size=vocabulary_size, **{**TINY_GEMMA3, **changes}
     )
 

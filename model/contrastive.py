@@ -23,10 +23,20 @@ class ContrastiveModel(keras.Model):
         encoder: what is trained.
         scale: the inverse temperature of the softmax.
         spread_out: the weight of the spread-out loss.
+        spare_padding: leave out columns that are padding in a part of the batch. XLA and JAX want
+            shapes that do not depend on what is in it: there it is never done.
     """
 
-    def __init__(self, encoder: DualEncoder, *, scale: float, spread_out: float) -> None:
+    def __init__(
+        self,
+        encoder: DualEncoder,
+        *,
+        scale: float,
+        spread_out: float,
+        spare_padding: bool = True,
+    ) -> None:
         super().__init__()
+        self.spare_padding = spare_padding and keras.backend.backend() == "tensorflow"
         self.encoder = encoder
         self.scale = scale
         self.spread_out = spread_out
@@ -38,7 +48,7 @@ class ContrastiveModel(keras.Model):
 
     def _encode(self, token_ids: Any) -> Any:
         """Encodes rows in groups, each without the columns that are padding in all of it."""
-        if keras.backend.backend() != "tensorflow" or token_ids.shape[0] % GROUPS:
+        if not self.spare_padding or (token_ids.shape[0] or 1) % GROUPS:
             return self.encoder(token_ids)
         parts = (_trim(ids) for ids in ops.split(token_ids, GROUPS))
         return ops.concatenate([self.encoder(part) for part in parts])

@@ -156,8 +156,16 @@ class DualEncoder(keras.Model):
             tokens[i] = self.codebook.assign(frames)
         return tokens
 
+    def encode_ids(self, token_ids: np.ndarray) -> np.ndarray:
+        """Token ids int32 `[n, tokens]`, each with its prefix, to unit vectors `[n, width]`."""
+        parts = [token_ids[start : start + BATCH] for start in range(0, len(token_ids), BATCH)]
+        vectors = [ops.convert_to_numpy(self._embed(ops.convert_to_tensor(ids))) for ids in parts]
+        return np.concatenate([np.zeros((0, self.width), np.float32), *vectors])
+
     @cached_property
     def _embed(self) -> Any:
+        if keras.backend.backend() == "jax":
+            return _compiled_by_jax(self)
         import tensorflow as tf
 
         return tf.function(self, input_signature=[tf.TensorSpec([None, None], tf.int32)])
@@ -174,18 +182,36 @@ class DualEncoder(keras.Model):
         preset_folder.save(self, folder)
 
     @classmethod
-    def from_preset(cls, folder: str) -> DualEncoder:
+    def from_preset(cls, folder: str, *, for_arrays: bool = False) -> DualEncoder:
         """Loads what `save_to_preset` wrote, as data only: no code in it is run.
+
+        Args:
+            folder: of the preset.
+            for_arrays: without a tokenizer that works, to train on arrays (`model.arrays`).
 
         Raises:
             ValueError: there is no preset, or a file of it is missing or damaged.
         """
-        return preset_folder.load(cls, folder)
+        return preset_folder.load(cls, folder, for_arrays=for_arrays)
 
 
 def modality(token_ids: Any) -> Any:
     """The index into `pooling.MODALITIES` that each sequence's first token names: `[batch]`."""
     return token_ids[:, 0] - 1
+
+
+def _compiled_by_jax(encoder: DualEncoder) -> Any:
+    import jax
+
+    @jax.jit
+    def embed(trainable: Any, fixed: Any, token_ids: Any) -> Any:
+        return encoder.stateless_call(trainable, fixed, token_ids)[0]
+
+    def call(token_ids: Any) -> Any:
+        variables = (encoder.trainable_variables, encoder.non_trainable_variables)
+        return embed(*([v.value for v in some] for some in variables), token_ids)
+
+    return call
 
 
 def _batches(

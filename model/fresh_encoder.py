@@ -15,7 +15,10 @@ from model.tokenization import PresetTokenizer
 from model.vocabulary import ANY_LANGUAGE, SPEECH, TEXT, Vocabulary
 from pipelines import quiet  # noqa: F401  (before TensorFlow)
 from pipelines.codebook import Codebook
+from pipelines.output_dir import OutputDir
 from pipelines.utterance import LANGUAGES
+
+from keras import ops  # isort: skip
 
 if TYPE_CHECKING:
     from model.train import TrainOptions
@@ -39,6 +42,22 @@ def fresh_encoder(
     """
     build = _tiny if options.backbone == TINY else _pretrained
     encoder = build(options, codebook, trained_languages)
+    use_matmuls(encoder.backbone)
+    return encoder
+
+
+def stored_encoder(options: TrainOptions, arrays: OutputDir) -> DualEncoder:
+    """The encoder that `model.arrays` made, its audio rows drawn by this run's seed."""
+    encoder = DualEncoder.from_preset(arrays.file("preset"), for_arrays=True)
+    codebook: Any = encoder.codebook
+    if options.seed != arrays.info["options"]["seed"]:
+        own = encoder.backbone.token_embedding.embeddings
+        rows = ops.convert_to_numpy(own).copy()
+        audio = _audio_rows(options, codebook, rows.shape[1])
+        rows[-codebook.size :] = audio * (rows[-codebook.size :].std() / audio.std())
+        own.assign(rows)
+    if options.train == "audio":
+        freeze_blocks(encoder.backbone)
     use_matmuls(encoder.backbone)
     return encoder
 
@@ -144,7 +163,6 @@ def _prefix_rows(vocabulary: Vocabulary, text_table: TextTable) -> np.ndarray:
     tokens, an unknown one as the mean of all languages.
     """
     import tensorflow as tf
-    from keras import ops
 
     def mean_row(token_ids: list[int]) -> np.ndarray:
         values = text_table(np.array(token_ids or [0], np.int32))

@@ -3,6 +3,7 @@
     config.json         the sizes of everything
     model.weights.h5    every weight but a frozen text table's
     text_table.npy      the text rows of a pretrained backbone, if they are frozen
+    text_rows.npy       whose rows they are, if it has only those that some data use
     tokenizer/…         the vocabulary of its tokenizer
     codebook/…          what turns speech into audio tokens
     preset.json         the hash of each, written last
@@ -16,12 +17,15 @@ from __future__ import annotations
 import dataclasses
 import io
 import tempfile
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from model import hub
 from model.presets import backbone_config
+from model.stored_tokenizer import StoredTokenizer
 from model.text_table import TextTable, join_tables
 from model.tokenization import PresetTokenizer
 from model.vocabulary import Vocabulary
@@ -33,7 +37,7 @@ if TYPE_CHECKING:
 
 MANIFEST = "preset.json"
 WEIGHTS = "model.weights.h5"
-TABLE = "text_table.npy"
+TABLE, ROWS = "text_table.npy", "text_rows.npy"
 CODEBOOK = ("codebook/codebook.npz", "codebook/card.json")
 TOKENIZER = ("vocabulary.spm", "vocabulary.json", "merges.txt")
 
@@ -68,10 +72,11 @@ def save(encoder: DualEncoder, folder: str) -> None:
         kept = {"rows": table.rows, "storage": table.storage, "trainable": table.trainable}
         config.update(text_table=kept, storage=encoder.storage)
         if not table.trainable:
-            buffer = io.BytesIO()
-            np.save(buffer, table.bits(), allow_pickle=False)
-            storage.write_bytes(storage.join(folder, TABLE), buffer.getvalue())
+            write_array(storage.join(folder, TABLE), table.bits())
             names.append(TABLE)
+        if table.token_ids is not None:
+            write_array(storage.join(folder, ROWS), table.token_ids)
+            names.append(ROWS)
     tokenizer: Any = encoder.vocabulary.tokenizer
     if tokenizer is not None:
         config["tokenizer"] = tokenizer.config()
@@ -90,28 +95,53 @@ def save(encoder: DualEncoder, folder: str) -> None:
     storage.write_json(storage.join(folder, MANIFEST), hashes)
 
 
-def load(encoder_class: type[DualEncoder], folder: str) -> DualEncoder:
+def write_array(path: str, values: np.ndarray) -> None:
+    """Writes a `.npy` file."""
+    buffer = io.BytesIO()
+    np.save(buffer, values, allow_pickle=False)
+    storage.write_bytes(path, buffer.getvalue())
+
+
+def read_array(path: str) -> np.ndarray:
+    """What `write_array` wrote; no code in it is run."""
+    values: np.ndarray = np.load(io.BytesIO(storage.read_bytes(path)), allow_pickle=False)
+    return values
+
+
+def load(encoder_class: type[DualEncoder], folder: str, *, for_arrays: bool = False) -> DualEncoder:
     """What `save` wrote.
+
+    Args:
+        encoder_class: `DualEncoder`, which imports this module.
+        folder: of the preset.
+        for_arrays: leaves the tokenizer packed and a text table as short as it was written, to
+            train on arrays; needs no TensorFlow.
 
     Raises:
         ValueError: there is no preset, or a file of it is missing, damaged or foreign.
     """
-    import keras_hub
-
     hashes = verified(folder)
     config = storage.read_json(storage.join(folder, "config.json"))
     name = config["backbone"]["class"]
-    backbone_class: Any = getattr(keras_hub.models, name, None)
+    backbone_class: Any = getattr(hub.load().models, name, None)
     if backbone_class is None or not name.endswith("Backbone"):
         raise ValueError(f"{folder}: {name!r} is no backbone of keras_hub.models")
     backbone = backbone_class.from_config(config["backbone"]["config"])
-    vocabulary = _vocabulary(config, folder)
+    vocabulary = _vocabulary(config, folder, for_arrays)
     text_table = None
     if "text_table" in config:
-        text_table = TextTable(dim=backbone.hidden_dim, **config["text_table"])
+        rows = read_array(storage.join(folder, ROWS)) if ROWS in hashes else None
+        text_table = TextTable(dim=backbone.hidden_dim, token_ids=rows, **config["text_table"])
         if TABLE in hashes:
-            data = io.BytesIO(storage.read_bytes(storage.join(folder, TABLE)))
-            text_table.assign_bits(np.load(data, allow_pickle=False))
+            text_table.assign_bits(read_array(storage.join(folder, TABLE)))
+        if rows is not None and not for_arrays:
+            every = config["tokenizer"]["size"]
+            warnings.warn(
+                f"{folder} has {len(rows):,} of {every:,} text rows, those its data uses; other "
+                "tokens mean nothing to it until `python -m model.text_rows` adds them",
+                stacklevel=3,
+            )
+            text_table = text_table.spread(every)
         join_tables(backbone, text_table, vocabulary.first_text)
     has_codebook = CODEBOOK[1] in hashes
     encoder = encoder_class(
@@ -142,7 +172,7 @@ def verified(folder: str) -> dict[str, str]:
     required = {"config.json", WEIGHTS}
     if not required <= set(hashes):
         raise ValueError(f"{folder}/{MANIFEST} must name {' and '.join(sorted(required))}")
-    allowed = {*required, TABLE, *CODEBOOK, *(f"tokenizer/{name}" for name in TOKENIZER)}
+    allowed = {*required, TABLE, ROWS, *CODEBOOK, *(f"tokenizer/{name}" for name in TOKENIZER)}
     for name, expected in hashes.items():
         if name not in allowed:
             raise ValueError(f"{folder}/{MANIFEST} names {name!r}, which is no part of a preset")
@@ -152,7 +182,7 @@ def verified(folder: str) -> dict[str, str]:
     return hashes
 
 
-def _vocabulary(config: dict[str, Any], folder: str) -> Vocabulary:
+def _vocabulary(config: dict[str, Any], folder: str, for_arrays: bool) -> Vocabulary:
     arguments: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value
         for key, value in config["vocabulary"].items()
@@ -165,11 +195,15 @@ def _vocabulary(config: dict[str, Any], folder: str) -> Vocabulary:
         )
     if "tokenizer" not in config:
         return Vocabulary(**arguments)
+    paths = {name: storage.join(folder, "tokenizer", name) for name in TOKENIZER}
+    files = {n: storage.read_bytes(path) for n, path in paths.items() if storage.exists(path)}
+    if for_arrays:
+        rows = config["text_table"]["rows"]
+        stored = StoredTokenizer(config["tokenizer"], files, size=rows)
+        return Vocabulary(**arguments, tokenizer=stored)
     with tempfile.TemporaryDirectory() as temporary:
-        for name in TOKENIZER:
-            path = storage.join(folder, "tokenizer", name)
-            if storage.exists(path):
-                Path(temporary, name).write_bytes(storage.read_bytes(path))
+        for name, data in files.items():
+            Path(temporary, name).write_bytes(data)
         tokenizer = PresetTokenizer.load(
             config["tokenizer"], temporary, normalization=arguments["normalization"]
         )

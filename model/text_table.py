@@ -28,6 +28,7 @@ class TextTable(keras.layers.Layer):
         rows: t.
         dim: width.
         storage: `float32` or `bfloat16`, what the rows are held in.
+        token_ids: which of the tokenizer's ids the rows are for, ascending; None for all from 0 on.
         trainable: whether training moves them. Frozen rows are left out of checkpoints and of
             `save_weights`: they are where they were loaded from.
     """
@@ -38,10 +39,12 @@ class TextTable(keras.layers.Layer):
         dim: int,
         *,
         storage: str = "float32",
+        token_ids: np.ndarray | None = None,
         trainable: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(trainable=trainable, **kwargs)
+        self.token_ids = token_ids
         self.rows, self.dim, self.storage = rows, dim, storage
         self.embeddings = self.add_weight(
             shape=(rows, dim), initializer="zeros", dtype=storage, name="embeddings"
@@ -84,6 +87,16 @@ class TextTable(keras.layers.Layer):
         if self.storage == "bfloat16":
             values = values.view(ml_dtypes.bfloat16)
         self.embeddings.assign(values)
+
+    def spread(self, rows: int) -> TextTable:
+        """The table of all ids below `rows`; those it has no row for get zeros."""
+        if self.token_ids is None:
+            return self
+        table = TextTable(rows, self.dim, storage=self.storage)
+        values = np.zeros((rows, self.dim), self.bits().dtype)
+        values[self.token_ids] = self.bits()
+        table.assign_bits(values)
+        return table
 
     def get_config(self) -> dict[str, Any]:
         """What `from_config` takes."""

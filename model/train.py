@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from pipelines import options as command_line
@@ -25,6 +25,9 @@ last checkpoint and ends with the same weights.
 example:
   python -m model.train --data demo/data --output demo/run
   tensorboard --logdir demo/run/tensorboard
+
+on a machine without TensorFlow, with what `python -m model.arrays` wrote:
+  KERAS_BACKEND=jax python -m model.train --arrays arrays --output run
 """
 
 
@@ -32,11 +35,13 @@ example:
 class TrainOptions:
     """The options of `model.train`."""
 
-    data: tuple[str, ...] = option(
-        help="folder written by pipelines.prepare; with others of the same codebook, such as one "
-        "of pipelines.translate, to train on all of them: data,translated"
-    )
     output: str = option(help="folder to write the run to")
+    data: tuple[str, ...] = option(
+        (),
+        help="folder written by pipelines.prepare; with others of the same codebook, such as one "
+        "of pipelines.translate, to train on all of them: data,translated",
+    )
+    arrays: str = option("", help="folder written by model.arrays, in place of --data")
     steps: int = option(750, help="training steps")
     batch_size: int = option(128, help="pairs a step; each is the others' negative")
     optimizer: str = option(
@@ -105,6 +110,8 @@ class TrainOptions:
     dry_run: bool = option(False, help="print data and model sizes, then stop")
 
     def __post_init__(self) -> None:
+        if bool(self.data) == bool(self.arrays):
+            raise ValueError("--data or --arrays is needed, and not both")
         for name in ("steps", "batch_size", "evaluate_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"--{name.replace('_', '-')} must be at least 1")
@@ -119,7 +126,7 @@ class TrainOptions:
 
     def content(self) -> dict[str, Any]:
         """What decides the weights."""
-        apart = ("output", "overwrite", "dry_run", "data")
+        apart = ("output", "overwrite", "dry_run", "data", "arrays")
         return {k: v for k, v in command_line.as_dict(self).items() if k not in apart}
 
 
@@ -145,7 +152,7 @@ def train(options: TrainOptions) -> OutputDir:
     Raises:
         OutputError: the data is not complete, or the output holds another run.
     """
-    data = open_together(options.data)
+    options, data = _resolved(options)
     out = OutputDir(options.output, kind=KIND)
     digests = [one.digest for one in data]
     content = {**options.content(), "data": digests if len(data) > 1 else digests[0]}
@@ -153,42 +160,26 @@ def train(options: TrainOptions) -> OutputDir:
         print(f"{out.path} is complete; nothing to do")
         return out
 
-    import tensorflow as tf
-
-    from model.data import Augmentation, training_batches
+    from model import cost
+    from model.feed import arrays_feed, pairs_feed
     from model.training_run import RunCallback, restore
 
-    tf.config.experimental.enable_op_determinism()
+    _be_deterministic()
     model = build(options, data)
     first_step = restore(model, out)
 
-    augmentation = Augmentation(
-        token_dropout=options.token_dropout,
-        token_jitter=options.token_jitter,
-        neighbors=model.encoder.codebook.neighbors(),
-        language_dropout=options.language_dropout,
-    )
-
-    def batches() -> Any:
-        return training_batches(
-            data,
-            model.encoder.vocabulary,
-            batch_size=options.batch_size,
-            seed=options.seed,
-            first_step=first_step,
-            bitext=options.bitext,
-            augmentation=augmentation,
-        )
-
+    feed = (arrays_feed if options.arrays else pairs_feed)(options, model.encoder, data)
     if first_step == 0:
         # Of a dataset of its own: tf.data shuffles a second pass over the same one differently,
         # and a resumed run would make only one.
-        adapt(model.encoder, batches())
+        adapt(model.encoder, feed.batches(0))
     started = time.time()
     every = min(options.evaluate_every, options.steps)
-    with RunCallback(out, data, every=every, steps=options.steps, first_step=first_step) as run:
+    with RunCallback(
+        out, feed.dev_recall, every=every, steps=options.steps, first_step=first_step
+    ) as run:
         model.fit(
-            batches(),
+            feed.batches(first_step),
             steps_per_epoch=every,
             initial_epoch=first_step // every,
             epochs=-(-options.steps // every),
@@ -197,10 +188,15 @@ def train(options: TrainOptions) -> OutputDir:
             verbose=0,
         )
     model.encoder.save_to_preset(out.file("preset"))
-    stats = cost(model, options, time.time() - started, first_step)
+    stats = cost.of_run(
+        model,
+        feed.batches(0),
+        steps=options.steps,
+        first_step=first_step,
+        seconds=time.time() - started,
+    )
     files = [f"preset/{name}" for name in storage.read_json(out.file("preset", "preset.json"))]
-    used = [{"path": one.path, "digest": one.digest} for one in data]
-    info = {"data": used[0], **({"also": used[1:]} if len(used) > 1 else {})}
+    info = data[0].info["pairs"] if options.arrays else sources(data)
     out.complete(files=[*files, "preset/preset.json"], stats=stats, info=info)
     print(f"{out.path}: {stats['parameters']:,} parameters, {stats['steps']} steps")
     return out
@@ -209,12 +205,15 @@ def train(options: TrainOptions) -> OutputDir:
 def build(options: TrainOptions, data: Sequence[OutputDir]) -> Any:
     """A compiled `ContrastiveModel` with fresh weights."""
     from model.contrastive import ContrastiveModel
-    from model.fresh_encoder import fresh_encoder
+    from model.fresh_encoder import fresh_encoder, stored_encoder
     from model.optimizer import create_optimizer, head_axes
     from pipelines.codebook import Codebook
 
-    codebook = Codebook.load(data[0].file("codebook"))
-    encoder = fresh_encoder(options, codebook, tuple(trained_languages(*data)))
+    if options.arrays:
+        encoder = stored_encoder(options, data[0])
+    else:
+        codebook = Codebook.load(data[0].file("codebook"))
+        encoder = fresh_encoder(options, codebook, tuple(trained_languages(*data)))
     model = ContrastiveModel(encoder, scale=options.scale, spread_out=options.spread_out)
     optimizer = create_optimizer(
         options.optimizer,
@@ -229,6 +228,12 @@ def build(options: TrainOptions, data: Sequence[OutputDir]) -> Any:
     return model
 
 
+def sources(data: Sequence[OutputDir]) -> dict[str, Any]:
+    """Which directories of pairs something was made of, for its `info.json`."""
+    used = [{"path": one.path, "digest": one.digest} for one in data]
+    return {"data": used[0], **({"also": used[1:]} if len(used) > 1 else {})}
+
+
 def trained_languages(*data: OutputDir) -> list[str]:
     """The languages that have speech in the training split."""
     names = (group.split("/") for one in data for group in one.stats["groups"])
@@ -238,42 +243,48 @@ def trained_languages(*data: OutputDir) -> list[str]:
 def adapt(encoder: Any, batches: Any, count: int = 4) -> None:
     """Initializes the standardization from the first few batches."""
     import numpy as np
+    from keras import ops
 
     from model.dual_encoder import modality
 
     if encoder.standardization is None:
         return
-    ids = [b[side] for b in batches.take(count) for side in ("source", "target")]
-    pooled = [encoder.pooled(part).numpy() for part in ids]
-    modalities = np.concatenate([modality(part).numpy() for part in ids])
+    chosen = [b if isinstance(b, dict) else b[0] for b in islice(batches, count)]
+    ids = [ops.convert_to_tensor(b[side]) for b in chosen for side in ("source", "target")]
+    pooled = [ops.convert_to_numpy(encoder.pooled(part)) for part in ids]
+    modalities = np.concatenate([ops.convert_to_numpy(modality(part)) for part in ids])
     encoder.standardization.adapt(np.concatenate(pooled), modalities)
 
 
-def cost(model: Any, options: TrainOptions, seconds: float, first_step: int) -> dict[str, Any]:
-    """What the run took."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return {
-        "parameters": int(model.encoder.count_params()),
-        "steps": options.steps,
-        "resumed_at_step": first_step,
-        "wall_seconds": seconds,
-        "seconds_per_step": seconds / max(options.steps - first_step, 1),
-        "cpu_seconds": usage.ru_utime + usage.ru_stime,
-        "peak_memory_bytes": usage.ru_maxrss * 1024,
-    }
+def _resolved(options: TrainOptions) -> tuple[TrainOptions, list[OutputDir]]:
+    """The options with those that arrays settled, and the data."""
+    if not options.arrays:
+        return options, open_together(options.data)
+    from model.feed import settled
+
+    arrays = OutputDir.open(options.arrays, kind="arrays")
+    return settled(options, arrays), [arrays]
+
+
+def _be_deterministic() -> None:
+    import keras
+
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
 
 
 def plan(options: TrainOptions) -> str:
     """What `--dry-run` prints."""
-    data = open_together(options.data)
+    options, data = _resolved(options)
     model = build(options, data)
     vocabulary = model.encoder.vocabulary
-    groups = [named for one in data for named in one.stats["groups"].items()]
-    pairs = sum(int(group["pairs"]) for name, group in groups if name.split("/")[1] == "train")
+    pairs = sum(_training_pairs(one) for one in data)
     seen = options.steps * options.batch_size
     return "\n".join(
         [
-            f"{', '.join(options.data)}: {pairs:,} training pairs, "
+            f"{', '.join(one.path for one in data)}: {pairs:,} training pairs, "
             f"seen {seen / max(pairs, 1):.1f} times each",
             f"  languages: {' '.join(vocabulary.trained_languages)}",
             f"  vocabulary: {vocabulary.text_size} text + {vocabulary.audio_tokens} audio rows",
@@ -282,6 +293,13 @@ def plan(options: TrainOptions) -> str:
             f"  would write {options.output}",
         ]
     )
+
+
+def _training_pairs(data: OutputDir) -> int:
+    if data.kind == "arrays":
+        return int(data.stats["pairs"]["train"])
+    groups = data.stats["groups"].items()
+    return sum(int(group["pairs"]) for name, group in groups if name.split("/")[1] == "train")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import json
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from model.dual_encoder import DualEncoder
 from model.metrics import ranks, recall_at
 from pipelines import quiet, storage  # noqa: F401  (quiet before TensorFlow)
 from pipelines.output_dir import OutputDir
-from pipelines.pairs import Pair, read_pairs
+from pipelines.pairs import Pair
 from pipelines.progress import progress_bar
 
 import keras  # isort: skip
@@ -72,21 +72,27 @@ class RunCallback(keras.callbacks.Callback):
 
     Args:
         out: the run's directory.
-        data: the directories of pairs it is trained on; their dev split is evaluated.
+        dev_recall: recall@1 of an encoder by language, on the dev split.
         every: steps between evaluations and checkpoints; one epoch of `fit`.
         steps: how many steps in all.
         first_step: where training goes on.
     """
 
     def __init__(
-        self, out: OutputDir, data: Sequence[OutputDir], *, every: int, steps: int, first_step: int
+        self,
+        out: OutputDir,
+        dev_recall: Callable[[DualEncoder], dict[str, float]],
+        *,
+        every: int,
+        steps: int,
+        first_step: int,
     ) -> None:
         super().__init__()
         self.out = out
         self.every = every
         self.steps = steps
         self.step = first_step
-        self.dev = [p for p in read_pairs(data, "dev") if p.task == "transcription"]
+        self.dev_recall = dev_recall
         self.log = _log_until(out, first_step)
         self.started = time.time() - (self.log[-1]["seconds"] if self.log else 0.0)
 
@@ -108,7 +114,7 @@ class RunCallback(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Evaluates, logs and saves."""
-        recalls = dev_recall(self.model.encoder, self.dev) if self.dev else {}
+        recalls = self.dev_recall(self.model.encoder)
         entry = {
             "step": self.step,
             "loss": float((logs or {})["loss"]),
@@ -149,6 +155,8 @@ def _write_log(out: OutputDir, log: list[dict[str, Any]]) -> None:
 
 
 def _write_tensorboard(out: OutputDir, entry: dict[str, Any]) -> None:
+    if keras.backend.backend() != "tensorflow":
+        return
     import tensorflow as tf
 
     writer = tf.summary.create_file_writer(out.file("tensorboard"))

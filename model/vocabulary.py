@@ -88,6 +88,16 @@ class Vocabulary:
         language = tf.where(is_trained, own, ANY_LANGUAGE)
         return tf.stack([tf.fill(tf.shape(language), modality), language], axis=1)
 
+    def language_token(self, language: str) -> int:
+        """The prefix token of one language."""
+        if language not in self.trained_languages:
+            return ANY_LANGUAGE
+        return ANY_LANGUAGE + 1 + self.trained_languages.index(language)
+
+    def text_tokens(self, texts: Any) -> Any:
+        """Texts, string `[batch]`, to text tokens from 0 on: ragged int32 `[batch, (tokens)]`."""
+        return self._tokenizer.split(texts)
+
     def text_ids(self, texts: Any, languages: Any) -> Any:
         """Token ids of texts.
 
@@ -98,8 +108,9 @@ class Vocabulary:
         Returns:
             int32 `[batch, max_text_tokens]`, padded with 0.
         """
-        letters = self._tokenizer.split(texts)
-        return self._finish(letters + self.first_text, TEXT, languages, self.max_text_tokens)
+        return self._finish(
+            self.text_tokens(texts) + self.first_text, TEXT, languages, self.max_text_tokens
+        )
 
     def speech_ids(self, tokens: Any, languages: Any) -> Any:
         """Token ids of audio tokens, each run of one token collapsed to a single one.

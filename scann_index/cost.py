@@ -50,15 +50,15 @@ def of_stages(stages: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
 def sizes(stages: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
     """What was made, in numbers: a name and a value for a person."""
     trained, built = stages.get("train", {}), stages.get("build", {})
-    return [
-        (name, f"{value:,}")
-        for name, value in (
-            ("parameters", trained.get("parameters")),
-            ("training steps", trained.get("steps")),
-            ("rows indexed", built.get("rows")),
-        )
-        if value is not None
-    ]
+    made = (
+        ("parameters", trained.get("parameters"), "{:,}"),
+        ("training steps", trained.get("steps"), "{:,}"),
+        ("tokens trained on", trained.get("tokens"), "{:,}"),
+        ("floating-point operations in training", trained.get("flops"), "{:.2g}"),
+        ("of the machine's matmul peak in training", trained.get("matmul_share"), "{:.0%}"),
+        ("rows indexed", built.get("rows"), "{:,}"),
+    )
+    return [(name, form.format(value)) for name, value, form in made if value is not None]
 
 
 def section(stages: Mapping[str, Mapping[str, Any]]) -> Markup:

@@ -131,12 +131,12 @@ def _xlm_roberta(models: Any, tokenizers: Any) -> tuple[Any, Any]:
     return backbone, tokenizer
 
 
-def make_preset(family: str, folder: str) -> str:
+def make_preset(family: str, folder: str, *, seed: int = 0) -> str:
     """Writes a preset of one of `FAMILIES`; returns its folder."""
     import keras
     import keras_hub
 
-    keras.utils.set_random_seed(0)
+    keras.utils.set_random_seed(seed)
     backbone, tokenizer = globals()[f"_{family}"](keras_hub.models, keras_hub.tokenizers)
     for weight in backbone.weights:
         # Norms start as ones or zeros: moved, so that a lost one shows.

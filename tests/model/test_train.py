@@ -78,6 +78,9 @@ def test_a_complete_run_holds_weights_curve_cost_and_what_made_it(run, tiny_data
     assert out.info["options"]["steps"] == 60
     assert out.stats["parameters"] > 10_000
     assert out.stats["peak_memory_bytes"] > 10**8
+    assert 60 * 16 * 4 < out.stats["tokens"] < 60 * 16 * 60
+    assert out.stats["flops"] > 2 * 3 * out.stats["tokens"] * 3 * 32 * 80
+    assert out.stats["matmul_share"] > 0
     assert list((run / "tensorboard").glob("events*"))
 
 
