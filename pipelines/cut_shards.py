@@ -25,8 +25,8 @@ from pipelines.shard import Shard
 from pipelines.utterance import Utterance
 
 MOST_ROWS = 2048
-MOST_SECONDS = 900
-"""A shard ends at so many rows or seconds of sound (58 MB), or with a long recording."""
+MOST_SECONDS = 1000
+"""A shard ends at so many rows or seconds of sound (64 MB), or with a long recording."""
 SPOKEN_AT_ONCE = 256
 
 Sound = np.ndarray | LongRecording

@@ -19,6 +19,7 @@ from pipelines.codebook import Codebook
 from pipelines.long_recording import LongRecording
 from pipelines.rejects import OUT_OF_MEMORY, Rejected
 from pipelines.shard import Shard
+from pipelines.shard_coder import ShardCoder  # noqa: F401  (registers itself)
 from pipelines.utterance import Utterance
 
 import apache_beam as beam  # isort: skip
@@ -179,4 +180,4 @@ class EncodeSpeech(beam.PTransform):
         step = RunInference(SpeechEncoderHandler(self.encoder, self.use))
         if self.encoder.accelerator:
             step = step.with_resource_hints(accelerator=self.encoder.accelerator)
-        return shards | step
+        return shards | step.with_output_types(Shard)

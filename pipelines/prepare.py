@@ -21,6 +21,7 @@ from pipelines.plan import count, describe
 from pipelines.precision import PRECISIONS, resolve_precision
 from pipelines.rejected_rows import RejectedRows, recorded_options
 from pipelines.rejects import TooManyRejects
+from pipelines.speech_encoder import refuse_unknown
 from pipelines.stats import check_rejects, merge, summary
 from pipelines.utterance import SPLITS
 
@@ -141,6 +142,7 @@ class PrepareOptions:
     dry_run: bool = option(False, help="print what would be read and written, then stop")
 
     def __post_init__(self) -> None:
+        refuse_unknown(self.speech_encoder)
         # Resolved here, so that a run that is resumed elsewhere goes on as it began.
         precision = "float32" if self.speech_encoder == "mfcc" else self.speech_precision
         object.__setattr__(self, "speech_precision", resolve_precision(precision))
@@ -407,9 +409,11 @@ def _tokenize(
             | "WriteShard" >> with_model(write)
         )
 
-    # How many shards archives make is not known before they are read.
-    total = None if getattr(corpus, "in_archives", False) else options.shards
-    with beam_runner.progress("tokenize speech", out.file("finished"), "*.json", total):
+    # How many shards archives make is not known before they are read. Of others that are cut, the
+    # first part counts: 00003.json, not 00003-00001.json.
+    in_archives = getattr(corpus, "in_archives", False)
+    pattern, total = ("*.json", None) if in_archives else ("?????.json", options.shards)
+    with beam_runner.progress("tokenize speech", out.file("finished"), pattern, total):
         beam_runner.run(build, beam_flags)
 
 

@@ -209,6 +209,20 @@ def mean_of(count: int, frames: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(grouped, axis=2)
 
 
+def refuse_unknown(name: str) -> None:
+    """Raises `ValueError` for what is no speech encoder's name, without looking for weights."""
+    known = rf"mfcc|{WHEEL}@[1-6]|kaggle:[\w.-]+@[1-9]\d*"
+    folder = re.fullmatch(r"(.+)@[1-9]\d*", name)
+    # A folder may be on the workers alone.
+    if not re.fullmatch(known, name) and not (
+        folder and ("/" in folder[1] or os.path.isdir(folder[1]))
+    ):
+        raise ValueError(
+            f"unknown speech encoder {name!r}: whisper_base@1 … whisper_base@6, "
+            "kaggle:PRESET@LAYER, FOLDER@LAYER where FOLDER holds a KerasHub preset, or mfcc"
+        )
+
+
 @lru_cache(maxsize=1)
 def load_speech_encoder(name: str, precision: str = "float32") -> SpeechEncoder:
     """Builds a speech encoder; the last one is kept, with the shapes it has compiled.
@@ -224,21 +238,18 @@ def load_speech_encoder(name: str, precision: str = "float32") -> SpeechEncoder:
         ValueError: no such encoder or layer, or damaged weights.
         ModuleNotFoundError: the weights are not installed.
     """
+    refuse_unknown(name)
     if name == "mfcc":
         from pipelines.mfcc import MfccEncoder
 
         return MfccEncoder()
-    match = re.fullmatch(r"(.+)@(\d+)", name)
-    if match and match[1] == WHEEL:
+    source, _, number = name.rpartition("@")
+    layer, precision = int(number), resolve_precision(precision)
+    if source == WHEEL:
         from pipelines import whisper, whisper_wheel
 
-        backbone = whisper_wheel.load_backbone(int(match[2]), resolve_precision(precision))
-        return whisper.WhisperEncoder(backbone, WHEEL, int(match[2]))
-    if match and (match[1].startswith("kaggle:") or os.path.isdir(match[1])):
-        from pipelines import preset_encoder
+        backbone = whisper_wheel.load_backbone(layer, precision)
+        return whisper.WhisperEncoder(backbone, WHEEL, layer)
+    from pipelines import preset_encoder
 
-        return preset_encoder.load(match[1], int(match[2]), resolve_precision(precision))
-    raise ValueError(
-        f"unknown speech encoder {name!r}: whisper_base@1 … whisper_base@6, kaggle:PRESET@LAYER, "
-        "FOLDER@LAYER where FOLDER holds a KerasHub preset, or mfcc"
-    )
+    return preset_encoder.load(source, layer, precision)

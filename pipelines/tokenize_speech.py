@@ -14,6 +14,7 @@ from pipelines import (
 )
 from pipelines.pairs import Pair, shard_name, write_shard
 from pipelines.shard import Row, Shard, archive_name
+from pipelines.shard_coder import ShardCoder  # noqa: F401  (registers itself)
 from pipelines.stats import counters, summarize
 from pipelines.utterance import SPLITS
 
@@ -49,6 +50,7 @@ class ReadCorpus(beam.PTransform):
         return pbegin | beam.Create([self.corpus]) | beam.FlatMap(rows)
 
 
+@beam.typehints.with_output_types(Shard)
 class DecodeAudio(beam.DoFn):
     """A shard's audio references to waveforms, 16 kHz mono; what can't be decoded is a reject.
 

@@ -9,6 +9,8 @@ locals {
       output              = "Folder to write to, gs://…"
       audio_root          = "Where the audio paths of the manifest start"
       speech_encoder      = "Speech encoder and layer, whisper_base@4"
+      accelerator         = "GPU of the speech encoder's step, nvidia-l4"
+      model_copies        = "Copies of the encoder on a worker machine"
       codebook            = "Reuse the codebook in this folder"
       codebook_size       = "Audio tokens"
       codebook_utterances = "Recordings sampled for the codebook"

@@ -26,9 +26,9 @@ def test_rows_shards_and_seconds_are_counted() -> None:
         plan.counts["bitext", "train", "fr"] == plan.counts["rejected", "missing-column", ""] == 1
     )
     assert dict(plan.archives) == {"/a.tar": 600, "/b.tar.gz": 3}
-    # 600 of 5 s are cut at 900 s; the recording, its neighbour, the text and the reject
+    # 600 of 5 s are cut at 1000 s; the recording, its neighbour, the text and the reject
     # stand alone.
-    assert plan.most_shards == 4 + 1 + 4
+    assert plan.most_shards == 3 + 1 + 4
     assert (plan.seconds, plan.untold) == (600 * 4 + 2.5, 4)
     assert plan.estimated_seconds == 2402.5 + 4 * 5
 
@@ -64,7 +64,7 @@ def test_the_plan_tells_what_it_assumes_and_what_it_costs() -> None:
 
 
 def test_text_alone_costs_nothing_and_an_unknown_encoder_has_no_rate() -> None:
-    options = PrepareOptions(output="out", corpus="opus", speech_encoder="other@3")
+    options = PrepareOptions(output="out", corpus="opus", speech_encoder="kaggle:other@3")
     text = describe(count(ListCorpus([bitext("d")]), 4), options)
     assert text.splitlines()[0] == "opus: 1 rows, into 1 shard"
     assert "of speech" not in text

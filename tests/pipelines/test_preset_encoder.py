@@ -38,11 +38,15 @@ def test_kaggle_is_asked_for_the_preset(
     assert asked == [preset]
 
 
-@pytest.mark.parametrize("layer", [0, 4])
-def test_a_layer_that_is_not_there_is_refused(tmp_path: Path, layer: int) -> None:
+def test_a_layer_that_is_not_there_is_refused(tmp_path: Path) -> None:
     folder = tiny_presets.whisper(tmp_path / "tiny")
-    with pytest.raises(ValueError, match=f"has layers 1 to 3, not {layer}"):
-        load_speech_encoder(f"{folder}@{layer}")
+    with pytest.raises(ValueError, match="has layers 1 to 3, not 4"):
+        load_speech_encoder(f"{folder}@4")
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="holds no KerasHub preset"):
+        load_speech_encoder(f"{tmp_path}/absent@1")
 
 
 @pytest.mark.parametrize(

@@ -138,7 +138,10 @@ def test_the_differences_of_a_steady_sound_vanish_away_from_its_ends(
     assert np.abs(frames[-1, 13:26]).max() > 0.01
 
 
-@pytest.mark.parametrize("name", ["whisper", "whisper_base", "whisper_base@", "usm@3", "MFCC", ""])
+@pytest.mark.parametrize(
+    "name",
+    ["whisper", "whisper_base", "whisper_base@", "whisper_base@7", "usm@3", "MFCC", "", "./x@0"],
+)
 def test_an_unknown_name_is_answered_with_the_known_ones(name: str) -> None:
     with pytest.raises(ValueError, match="whisper_base@1 … whisper_base@6"):
         load_speech_encoder(name)
