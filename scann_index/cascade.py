@@ -24,6 +24,8 @@ from scann_index.row import Row, rows_of, unique
 from scann_index.transcribe import Transcriber, Transcript
 from scann_index.vector_table import VectorTable
 
+FORMAT = "cascade 1"
+"""Of what is kept, as in `scann_index.evaluate`."""
 DESCRIPTION = """\
 Scores what one would do without a joint encoder: transcribe each recording with Whisper, told its
 language, and look up the text whose character n-grams are most alike (TF-IDF, cosine). Same
@@ -100,7 +102,7 @@ def cascade(options: CascadeOptions) -> dict[str, Any]:
     """
     data = OutputDir.open(options.data, kind=PAIRS)
     out = OutputDir(options.output, kind=KIND)
-    content = {"cascade": 1, **options.content(), "data": data.digest}
+    content = {"format": FORMAT, **options.content(), "data": data.digest}
     if out.begin(content, overwrite=options.overwrite) is State.COMPLETE:
         print(f"{out.path} is complete; nothing to do")
     else:
