@@ -1,0 +1,173 @@
+"""python -m benchmarks.study: a matrix of training runs, each evaluated, and what they show.
+
+A study is a YAML file: `factors`, whose levels are flags of model.train, are crossed with `seeds`;
+`trials` change the first cell, one seed each. Every cell is trained, indexed and evaluated by the
+usual verbs, one after the other, into OUTPUT/cells/NAME; what is complete is not made again. Then
+OUTPUT/results.md, results.json and results.svg are written, of whatever cells there are.
+
+    python -m benchmarks.study --study configs/demo/study.yaml --output study/demo
+    python -m benchmarks.study --study configs/tuxpaint/study.yaml --output study/tuxpaint --dry-run
+"""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipelines import options as command_line
+from pipelines import storage
+from pipelines.options import option
+
+
+@dataclass(frozen=True)
+class StudyOptions:
+    """The options of `benchmarks.study`."""
+
+    study: str = option(help="YAML file that declares the study")
+    output: str = option(help="folder for the cells and the results")
+    data: str = option("", help="prepared data to use, in place of preparing it into OUTPUT/data")
+    backbone: str = option("", help="preset to use, in place of making OUTPUT/gemma3_270m")
+    steps: int | None = option(None, help="training steps of every cell, in place of the study's")
+    seeds: tuple[int, ...] = option((), help="seeds, in place of the study's")
+    cells: tuple[str, ...] = option((), help="only cells whose name starts so: llm,trial-tiny")
+    results_only: bool = option(False, help="run nothing: write the results of what is complete")
+    dry_run: bool = option(False, help="print the cells and their commands, then stop")
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One training run of a study.
+
+    Args:
+        name: of its folder.
+        condition: its levels joined, or the trial's name; the same for all seeds.
+        seed: of `model.train`.
+        flags: what it changes in the study's `train` file.
+        is_trial: whether it changes the first cell, outside of the matrix.
+    """
+
+    name: str
+    condition: str
+    seed: int
+    flags: dict[str, Any]
+    is_trial: bool = False
+
+
+def cells_of(study: dict[str, Any], seeds: Sequence[int] = ()) -> list[Cell]:
+    """The cells of a study, in the order they are run: seed by seed, trials last."""
+    seeds = seeds or study["seeds"]
+    levels = [list(factor.items()) for factor in study["factors"].values()]
+    cells = []
+    for seed, chosen in itertools.product(seeds, itertools.product(*levels)):
+        condition = "-".join(name for name, _ in chosen)
+        flags = {flag: value for _, given in chosen for flag, value in given.items()}
+        cells.append(Cell(f"{condition}-{seed}", condition, seed, flags))
+    first = cells[0]
+    for name, given in study.get("trials", {}).items():
+        flags = {**first.flags, **given}
+        cells.append(Cell(f"trial-{name}-{first.seed}", name, first.seed, flags, True))
+    return cells
+
+
+def commands_of(
+    cell: Cell, study: dict[str, Any], options: StudyOptions
+) -> list[tuple[str, list[str]]]:
+    """What makes a cell: the folder each command completes, and its arguments after `-m`."""
+    folder = Path(options.output, "cells", cell.name)
+    data = options.data or str(Path(options.output, "data"))
+    preset = options.backbone or str(Path(options.output, "gemma3_270m"))
+    run, index, evaluation = (str(folder / name) for name in ("run", "index", "evaluation"))
+    flags = {"backbone": preset, **cell.flags, "seed": cell.seed}
+    if options.steps:
+        flags["steps"] = options.steps
+    config = str(Path(options.study).parent / study["train"])
+    scored = {**study.get("evaluate", {}), "index": index, "run": run}
+    return [
+        (run, ["model.train", "--config", config, *_flags({"data": data, "output": run, **flags})]),
+        (index, ["scann_index.build", *_flags({"model": run, "data": data, "output": index})]),
+        (
+            evaluation,
+            ["scann_index.evaluate", *_flags({**scored, "data": data, "output": evaluation})],
+        ),
+    ]
+
+
+def _flags(values: dict[str, Any]) -> list[str]:
+    flags = []
+    for name, value in values.items():
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            flags.append(f"--{flag}" if value else f"--no-{flag}")
+        else:
+            shown = ",".join(map(str, value)) if isinstance(value, list) else value
+            flags.append(f"--{flag}={shown}")
+    return flags
+
+
+def preparations(study: dict[str, Any], options: StudyOptions) -> list[tuple[str, list[str]]]:
+    """What all cells need, as in `commands_of`."""
+    needed = []
+    if not options.data:
+        data = str(Path(options.output, "data"))
+        config = str(Path(options.study).parent / study["prepare"])
+        needed.append((data, ["pipelines.prepare", "--config", config, f"--output={data}"]))
+    if not options.backbone:
+        preset = str(Path(options.output, "gemma3_270m"))
+        needed.append((preset, ["model.pretrained", f"--output={preset}", "--check"]))
+    return needed
+
+
+def run(commands: list[tuple[str, list[str]]]) -> None:
+    """Runs what is not complete.
+
+    Raises:
+        RuntimeError: a command failed; run the study again to go on from there.
+    """
+    for folder, arguments in commands:
+        if storage.exists(storage.join(folder, "COMPLETED")):
+            continue
+        print(f"$ python -m {' '.join(arguments)}", flush=True)
+        if subprocess.run([sys.executable, "-m", *arguments], check=False).returncode:
+            raise RuntimeError(f"{arguments[0]} failed; run this again to go on from here")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    options, _ = command_line.parse(
+        StudyOptions, argv, prog="python -m benchmarks.study", description=str(__doc__)
+    )
+    study = yaml.safe_load(Path(options.study).read_text(encoding="utf-8"))
+    cells = [
+        cell
+        for cell in cells_of(study, options.seeds)
+        if not options.cells or cell.name.startswith(options.cells)
+    ]
+    made = [commands_of(cell, study, options) for cell in cells]
+    if options.dry_run:
+        for _, arguments in itertools.chain(preparations(study, options), *made):
+            print(f"python -m {' '.join(arguments)}")
+        return 0
+    try:
+        if not options.results_only:
+            run(preparations(study, options))
+            for number, (cell, commands) in enumerate(zip(cells, made, strict=True), 1):
+                print(f"[{number}/{len(cells)}] {cell.name}", flush=True)
+                run(commands)
+    except RuntimeError as error:
+        print(f"study: {error}", file=sys.stderr)
+        return 1
+    from benchmarks.study_results import write_results
+
+    evaluations = {cell: commands[-1][0] for cell, commands in zip(cells, made, strict=True)}
+    write_results(options, evaluations)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
