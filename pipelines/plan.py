@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -43,16 +44,15 @@ class Plan:
         seconds: of speech, where the corpus tells.
         untold: recordings of which it doesn't tell how long they are.
         typical_seconds: what is assumed of each of those.
-        archives: recordings in each archive.
-        shards: which shards get rows outside archives.
+        units: recordings and their seconds, told or assumed and `MOST_SECONDS` of each at most, of
+            what is read together: an archive, or the rows with a common hash (`unit_of`).
     """
 
     counts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     seconds: float = 0.0
     untold: int = 0
     typical_seconds: float = ASSUMED_SECONDS
-    archives: Counter[str] = field(default_factory=Counter)
-    shards: set[int] = field(default_factory=set)
+    units: dict[tuple[str, int], tuple[int, float]] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -65,11 +65,17 @@ class Plan:
         return self.seconds + self.typical_seconds * self.untold
 
     @property
-    def most_shards(self) -> int:
-        """How many there will be, if the recordings in archives are as long as is assumed."""
-        each = min(MOST_ROWS, max(1, int(MOST_SECONDS // self.typical_seconds)))
-        cut = sum(-(-recordings // each) for recordings in self.archives.values())
-        return cut + len(self.shards)
+    def archives(self) -> int:
+        """How many of the units are archives."""
+        return sum(bool(archive) for archive, _ in self.units)
+
+    @property
+    def shards(self) -> int:
+        """How many about there will be, as `pipelines.cut_shards` cuts them."""
+        return sum(
+            max(1, math.ceil(recordings / MOST_ROWS), math.ceil(seconds / MOST_SECONDS))
+            for recordings, seconds in self.units.values()
+        )
 
 
 def count(corpus: Corpus, shards: int, limit: int | None = None) -> Plan:
@@ -82,24 +88,30 @@ def count(corpus: Corpus, shards: int, limit: int | None = None) -> Plan:
     """
     found = Plan(typical_seconds=getattr(corpus, "typical_seconds", ASSUMED_SECONDS))
     for row in itertools.islice(corpus.rows(), limit):
-        unit, shard = unit_of(row, shards)
+        unit = unit_of(row, shards)
+        recordings, seconds = found.units.get(unit, (0, 0.0))
         if isinstance(row, Utterance):
             found.counts["speech", row.split, row.language] += 1
-            if row.seconds is not None:
-                found.seconds += row.seconds
-            elif span := audio_reference.parse(row.audio).span:
-                found.seconds += span[1] - span[0]
-            else:
-                found.untold += 1
+            told = _seconds(row)
+            found.seconds += told or 0.0
+            found.untold += told is None
+            recordings += 1
+            # A long one ends its shard, however long it is.
+            seconds += min(MOST_SECONDS, found.typical_seconds if told is None else told)
         elif isinstance(row, Reject):
             found.counts["rejected", row.reason, ""] += 1
         else:
             found.counts[row.task, row.split, row.source_language] += 1
-        if unit:
-            found.archives[unit] += 1
-        else:
-            found.shards.add(shard)
+        found.units[unit] = recordings, seconds
     return found
+
+
+def _seconds(row: Utterance) -> float | None:
+    """How long a recording is, as the corpus tells."""
+    if row.seconds is not None:
+        return row.seconds
+    span = audio_reference.parse(row.audio).span
+    return span[1] - span[0] if span else None
 
 
 def describe(plan: Plan, options: PrepareOptions) -> str:
@@ -121,11 +133,10 @@ def describe(plan: Plan, options: PrepareOptions) -> str:
 
 
 def _shards(plan: Plan) -> str:
-    shards = f"{plan.most_shards:,} shard{'s' if plan.most_shards != 1 else ''}"
+    shards = f"about {plan.shards:,} shard{'s' if plan.shards != 1 else ''}"
     if not plan.archives:
         return shards
-    several = f"{len(plan.archives):,} archive{'s' if len(plan.archives) != 1 else ''}"
-    return f"{shards} or more from {several}"
+    return f"{shards} from {plan.archives:,} archive{'s' if plan.archives != 1 else ''}"
 
 
 def _costs(plan: Plan, encoder: str) -> list[str]:
@@ -138,7 +149,8 @@ def _costs(plan: Plan, encoder: str) -> list[str]:
     ]
     name = encoder.rpartition(":")[2]
     rates = (rate for known, rate in SECONDS_PER_CPU_SECOND.items() if name.startswith(known))
-    if rate := next(rates, None):
+    rate = next(rates, 0.0)
+    if rate and seconds >= 60 * rate:
         here = seconds / rate
         there = here / VCPU_SHARE * VCPU_OVERHEAD
         lines += [

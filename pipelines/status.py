@@ -116,9 +116,9 @@ def _progress(out: OutputDir, begun: Mapping[str, Any], now: float, since: float
         return {}
     paths = storage.list_files(out.file(PARTS[begun["kind"]]), "*.json")
     parts = [storage.read_json(path) for path in paths]
-    # An archive makes parts of its own, named after it; how many is not known before it is read.
-    from_archives = any("-" in path.rpartition("/")[2] for path in paths)
-    total = None if from_archives else begun["options"].get("shards")
+    # An archive, or a long shard, makes several parts; how many is not known before it is read.
+    cut = begun["kind"] == "pairs" and any("-" in path.rpartition("/")[2] for path in paths)
+    total = begun["options"].get("shards") if paths and not cut else None
     progress: dict[str, Any] = {"done": len(parts), "total": total}
     timed = sorted((p for p in parts if "finished" in p), key=lambda part: part["finished"])
     if timed:

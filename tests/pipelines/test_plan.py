@@ -25,12 +25,22 @@ def test_rows_shards_and_seconds_are_counted() -> None:
     assert (
         plan.counts["bitext", "train", "fr"] == plan.counts["rejected", "missing-column", ""] == 1
     )
-    assert dict(plan.archives) == {"/a.tar": 600, "/b.tar.gz": 3}
-    # 600 of 5 s are cut at 1000 s; the recording, its neighbour, the text and the reject
-    # stand alone.
-    assert plan.most_shards == 3 + 1 + 4
+    assert plan.units["/a.tar", 0] == (600, 2400.0)
+    assert plan.units["/b.tar.gz", 0] == (3, 15.0)
+    # 2,400 s are cut on the way; the talk, its neighbour, the text and the reject stand alone.
+    assert (plan.archives, plan.shards) == (2, 3 + 1 + 4)
     assert (plan.seconds, plan.untold) == (600 * 4 + 2.5, 4)
     assert plan.estimated_seconds == 2402.5 + 4 * 5
+
+
+def test_many_recordings_and_long_ones_make_more_shards_than_were_asked_for() -> None:
+    many = [utterance(f"{n}", seconds=0.5) for n in range(5000)]
+    plan = count(ListCorpus(many), shards=1)
+    assert (plan.archives, plan.shards) == (0, 3)
+
+    long = [utterance(f"{n} of ten hours", seconds=36_000.0) for n in range(3)]
+    plan = count(ListCorpus(long), shards=1)
+    assert (plan.seconds, plan.shards) == (108_000.0, 3)
 
 
 def test_a_limit_counts_no_further_and_a_corpus_may_know_its_usual_length() -> None:
@@ -47,7 +57,7 @@ def test_the_plan_tells_what_it_assumes_and_what_it_costs() -> None:
     plan.seconds, plan.untold = 36 * 3600 - 20, 4
 
     assert describe(plan, options).splitlines() == [
-        f"my.tsv: 607 rows, into {plan.most_shards} shards or more from 2 archives",
+        f"my.tsv: 607 rows, into about {plan.shards} shards from 2 archives",
         "  bitext     train          1  fr:1",
         "  rejected   missing-column         1",
         "  speech     dev            1  en:1",
@@ -66,7 +76,7 @@ def test_the_plan_tells_what_it_assumes_and_what_it_costs() -> None:
 def test_text_alone_costs_nothing_and_an_unknown_encoder_has_no_rate() -> None:
     options = PrepareOptions(output="out", corpus="opus", speech_encoder="kaggle:other@3")
     text = describe(count(ListCorpus([bitext("d")]), 4), options)
-    assert text.splitlines()[0] == "opus: 1 rows, into 1 shard"
+    assert text.splitlines()[0] == "opus: 1 rows, into about 1 shard"
     assert "of speech" not in text
 
     text = describe(Plan(seconds=60.0), options)
