@@ -114,13 +114,13 @@ class PrepareOptions:
     codebook_size: int = option(1024, help="how many audio tokens (k of k-means), 64 to 8192")
     codebook_utterances: int | None = option(
         None,
-        help="training recordings sampled to fit the codebook; default: 1500, or one for each 100 "
+        help="training recordings sampled to fit the codebook; default: 2000, or one for each 100 "
         "frames",
     )
     codebook_frames: int | None = option(
         None,
         help="frames kept of that sample, 25 a second. The machine that fits needs frames × "
-        "dimensions × 4 bytes: 92 MB for 45000 of whisper_base's 512. Default: 45000, or 200 a "
+        "dimensions × 4 bytes: 123 MB for 60000 of whisper_base's 512. Default: 60000, or 200 a "
         "token above 1024 tokens",
     )
     shards: int = option(32, help="units of work, each read, tokenized and written in one go")
@@ -148,10 +148,10 @@ class PrepareOptions:
         object.__setattr__(self, "speech_precision", resolve_precision(precision))
         frames = self.codebook_frames
         if frames is None:
-            frames = 45_000 if self.codebook_size <= 1024 else 200 * self.codebook_size
+            frames = 60_000 if self.codebook_size <= 1024 else 200 * self.codebook_size
         utterances = self.codebook_utterances
         if utterances is None:
-            utterances = max(1500, -(-frames // 100))
+            utterances = max(2000, -(-frames // 100))
         object.__setattr__(self, "codebook_frames", frames)
         object.__setattr__(self, "codebook_utterances", utterances)
         object.__setattr__(self, "accelerator", accelerator.resource_hint(self.accelerator))

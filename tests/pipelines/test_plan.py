@@ -62,7 +62,7 @@ def test_the_plan_tells_what_it_assumes_and_what_it_costs() -> None:
         "  rejected   missing-column         1",
         "  speech     dev            1  en:1",
         "  speech     train        604  en:601 fr:3",
-        "  speech encoder whisper_base@4, codebook fitted, k = 64, on 45,000 frames of 1,500 "
+        "  speech encoder whisper_base@4, codebook fitted, k = 64, on 60,000 frames of 2,000 "
         "recordings",
         "  about 36.0 h of speech (4 of untold length: 5 s each assumed), 3,240,000 audio tokens",
         "  about 60 min of CPU time at 36 s of speech a CPU-second, if this machine is like the "

@@ -211,7 +211,7 @@ def test_a_dry_run_tells_the_rows_and_writes_nothing(
     assert [fields[1] for fields in speech if fields[1] != "encoder"] == ["test", "train"]
     assert sum(int(f[2]) for f in speech if f[1] != "encoder") == 300
     assert lines[-3:] == [
-        "  speech encoder mfcc, codebook fitted, k = 32, on 45,000 frames of 60 recordings",
+        "  speech encoder mfcc, codebook fitted, k = 32, on 60,000 frames of 60 recordings",
         "  about 6 min of speech (300 of untold length: 1.1 s each assumed), 8,250 audio tokens",
         f"  would write {tmp_path}/data",
     ]
@@ -352,10 +352,10 @@ def test_a_large_codebook_takes_a_larger_sample() -> None:
         options = PrepareOptions(output="x", speech_encoder="mfcc", **given)
         return options.codebook_frames, options.codebook_utterances
 
-    assert sizes() == (45_000, 1_500)
+    assert sizes() == (60_000, 2_000)
     assert sizes(codebook_size=8192) == (1_638_400, 16_384)
     assert sizes(codebook_size=8192, codebook_frames=900_000) == (900_000, 9_000)
-    assert sizes(codebook_size=64, codebook_utterances=7) == (45_000, 7)
+    assert sizes(codebook_size=64, codebook_utterances=7) == (60_000, 7)
 
 
 def test_where_the_encoder_runs_changes_nothing_of_what_is_made() -> None:
