@@ -42,7 +42,7 @@ class TrainOptions:
         "of pipelines.translate, to train on all of them: data,translated",
     )
     arrays: str = option("", help="folder written by model.arrays, in place of --data")
-    steps: int = option(750, help="training steps")
+    steps: int = option(900, help="training steps")
     batch_size: int = option(128, help="pairs a step; each is the others' negative")
     optimizer: str = option(
         "muon",
