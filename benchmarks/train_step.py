@@ -72,6 +72,7 @@ def step_seconds(
         learning_rate=1e-4,
         matrix_rate=1e-4,
         heads=head_axes(backbone),
+        precision=backbone.compute_dtype,
     )
     model.compile(optimizer=optimizer, jit_compile=xla)
     batch = batch_of(options.batch_size, vocabulary)

@@ -222,6 +222,7 @@ def build(options: TrainOptions, data: Sequence[OutputDir]) -> Any:
         learning_rate=options.learning_rate,
         matrix_rate=options.matrix_rate,
         heads=head_axes(encoder.backbone),
+        precision=encoder.backbone.compute_dtype,
     )
     model.compile(optimizer=optimizer, jit_compile=False)
     optimizer.build(model.trainable_variables)

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from model import cost
 from model.backbone import create_backbone
@@ -21,6 +22,7 @@ def test_padding_is_no_token():
     assert cost.sequence_lengths([(batch,)]) == [3, 2, 1, 1]
 
 
-def test_a_device_has_a_name_and_a_rate():
-    assert 0 < cost.matmul_peak("float32", side=256, seconds=0.01) < 1e18
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_device_has_a_name_and_a_rate(precision):
+    assert 0 < cost.matmul_peak(precision, side=256, seconds=0.01) < 1e18
     assert cost.device().startswith(("cpu", "gpu"))

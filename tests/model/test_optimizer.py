@@ -7,7 +7,12 @@ from model.optimizer import create_optimizer, head_axes
 
 
 def moved(
-    name: str, path: str, shape: tuple[int, ...], gradient: np.ndarray, head: tuple | None = None
+    name: str,
+    path: str,
+    shape: tuple[int, ...],
+    gradient: np.ndarray,
+    head: tuple | None = None,
+    precision: str = "float32",
 ) -> np.ndarray:
     """How far one step moves a variable from zero; `head` as `head_axes` gives it."""
     layer, last = path.split("/")
@@ -20,6 +25,7 @@ def moved(
         learning_rate=1e-3,
         matrix_rate=1e-2,
         heads={variable.path: head} if head else None,
+        precision=precision,
     )
     optimizer.build([variable])
     optimizer.apply([keras.ops.convert_to_tensor(gradient)])
@@ -43,6 +49,15 @@ def spread(matrix: np.ndarray) -> float:
 def test_muon_moves_a_matrix_about_as_far_in_every_direction(steep):
     assert spread(steep) > 20
     assert spread(moved("muon", "ffw/kernel", (16, 16), steep)) < 2
+
+
+def test_half_the_digits_are_enough_for_a_direction(steep):
+    full, half = (
+        moved("muon", "ffw/kernel", (16, 16), steep, precision=precision)
+        for precision in ("float32", "bfloat16")
+    )
+    assert not np.array_equal(full, half)
+    assert np.vdot(full, half) > 0.99 * np.linalg.norm(full) * np.linalg.norm(half)
 
 
 @pytest.mark.parametrize("axis", [0, 1])
