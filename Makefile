@@ -44,6 +44,7 @@ tuxpaint/package:
 
 tuxpaint: $(VENV)/demo.installed tuxpaint/package
 	$(BIN)/python -m pipelines.prepare --config configs/tuxpaint/prepare.yaml
+	$(BIN)/python -m pipelines.prepare --config configs/tuxpaint/prepare-more-languages.yaml
 	$(BIN)/python -m model.train --config configs/tuxpaint/train.yaml
 	$(BIN)/python -m scann_index.build --config configs/tuxpaint/build.yaml
 	$(BIN)/python -m scann_index.evaluate --config configs/tuxpaint/evaluate.yaml

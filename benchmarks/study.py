@@ -1,9 +1,10 @@
 """python -m benchmarks.study: a matrix of training runs, each evaluated, and what they show.
 
-A study is a YAML file: `factors`, whose levels are flags of model.train, are crossed with `seeds`;
-`trials` change the first cell, one seed each. Every cell is trained, indexed and evaluated by the
-usual verbs, one after the other, into OUTPUT/cells/NAME; what is complete is not made again. Then
-OUTPUT/results.md, results.json and results.svg are written, of whatever cells there are.
+A study is a YAML file: `prepare` names folders and the files of pipelines.prepare that make them,
+the first with the codebook of all; `factors`, whose levels are flags of model.train, are crossed
+with `seeds`; `trials` change the first cell, one seed each. Every cell is trained, indexed and
+evaluated by the usual verbs, one after the other, into OUTPUT/cells/NAME; what is complete is not
+made again. Then OUTPUT/results.md, results.json and results.svg are written, of what there is.
 
     python -m benchmarks.study --study configs/demo/study.yaml --output study/demo
     python -m benchmarks.study --study configs/tuxpaint/study.yaml --output study/tuxpaint --dry-run
@@ -32,7 +33,9 @@ class StudyOptions:
 
     study: str = option(help="YAML file that declares the study")
     output: str = option(help="folder for the cells and the results")
-    data: str = option("", help="prepared data to use, in place of preparing it into OUTPUT/data")
+    data: tuple[str, ...] = option(
+        (), help="prepared folders to use, in place of preparing them into OUTPUT: each in its turn"
+    )
     backbone: str = option("", help="preset to use, in place of making OUTPUT/gemma3_270m")
     steps: int | None = option(None, help="training steps of every cell, in place of the study's")
     seeds: tuple[int, ...] = option((), help="seeds, in place of the study's")
@@ -81,22 +84,46 @@ def commands_of(
 ) -> list[tuple[str, list[str]]]:
     """What makes a cell: the folder each command completes, and its arguments after `-m`."""
     folder = Path(options.output, "cells", cell.name)
-    data = options.data or str(Path(options.output, "data"))
-    preset = options.backbone or str(Path(options.output, "gemma3_270m"))
+    folders = data_folders(study, options)
+    first = next(iter(folders))
+    used = [folders[name] for name in cell.flags.get("data", [first])]
     run, index, evaluation = (str(folder / name) for name in ("run", "index", "evaluation"))
-    flags = {"backbone": preset, **cell.flags, "seed": cell.seed}
+    flags = {**cell.flags, "data": used, "output": run, "seed": cell.seed}
+    if (preset := _preset(study, options)) and "backbone" not in flags:
+        flags["backbone"] = preset
     if options.steps:
         flags["steps"] = options.steps
     config = str(Path(options.study).parent / study["train"])
-    scored = {**study.get("evaluate", {}), "index": index, "run": run}
+    built = {"model": run, "data": folders[first], "output": index}
+    scored = {"index": index, "run": run, "data": folders[first], "output": evaluation}
     return [
-        (run, ["model.train", "--config", config, *_flags({"data": data, "output": run, **flags})]),
-        (index, ["scann_index.build", *_flags({"model": run, "data": data, "output": index})]),
-        (
-            evaluation,
-            ["scann_index.evaluate", *_flags({**scored, "data": data, "output": evaluation})],
-        ),
+        (run, ["model.train", "--config", config, *_flags(flags)]),
+        (index, ["scann_index.build", *_flags(built)]),
+        (evaluation, ["scann_index.evaluate", *_flags({**study.get("evaluate", {}), **scored})]),
     ]
+
+
+def data_folders(study: dict[str, Any], options: StudyOptions) -> dict[str, str]:
+    """Where each of the study's prepared folders is: the first holds what is tested.
+
+    Raises:
+        ValueError: `--data` names more or fewer of them than the study does.
+    """
+    names = list(study["prepare"])
+    if not options.data:
+        return {name: str(Path(options.output, name)) for name in names}
+    if len(options.data) != len(names):
+        raise ValueError(f"--data takes {len(names)} folders: {', '.join(names)}")
+    return dict(zip(names, options.data, strict=True))
+
+
+def _preset(study: dict[str, Any], options: StudyOptions) -> str:
+    """The preset all cells start from; none where the study's file trains a model from scratch."""
+    if options.backbone:
+        return options.backbone
+    trained = yaml.safe_load(Path(options.study).parent.joinpath(study["train"]).read_text())
+    from_scratch = trained.get("backbone", "tiny") == "tiny"
+    return "" if from_scratch else str(Path(options.output, "gemma3_270m"))
 
 
 def _flags(values: dict[str, Any]) -> list[str]:
@@ -114,12 +141,15 @@ def _flags(values: dict[str, Any]) -> list[str]:
 def preparations(study: dict[str, Any], options: StudyOptions) -> list[tuple[str, list[str]]]:
     """What all cells need, as in `commands_of`."""
     needed = []
-    if not options.data:
-        data = str(Path(options.output, "data"))
-        config = str(Path(options.study).parent / study["prepare"])
-        needed.append((data, ["pipelines.prepare", "--config", config, f"--output={data}"]))
-    if not options.backbone:
-        preset = str(Path(options.output, "gemma3_270m"))
+    folders = data_folders(study, options)
+    first = next(iter(folders.values()))
+    for name, config in ({} if options.data else study["prepare"]).items():
+        path = str(Path(options.study).parent / config)
+        own = folders[name]
+        shared = [f"--codebook={first}/codebook"] if own != first else []
+        needed.append((own, ["pipelines.prepare", "--config", path, f"--output={own}", *shared]))
+    preset = _preset(study, options)
+    if preset and not options.backbone:
         needed.append((preset, ["model.pretrained", f"--output={preset}", "--check"]))
     return needed
 
@@ -148,7 +178,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         for cell in cells_of(study, options.seeds)
         if not options.cells or cell.name.startswith(options.cells)
     ]
-    made = [commands_of(cell, study, options) for cell in cells]
+    try:
+        made = [commands_of(cell, study, options) for cell in cells]
+    except ValueError as error:
+        print(f"study: {error}", file=sys.stderr)
+        return 1
     if options.dry_run:
         for _, arguments in itertools.chain(preparations(study, options), *made):
             print(f"python -m {' '.join(arguments)}")
@@ -165,7 +199,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     from benchmarks.study_results import write_results
 
     evaluations = {cell: commands[-1][0] for cell, commands in zip(cells, made, strict=True)}
-    write_results(options, evaluations)
+    data = next(iter(data_folders(study, options).values()))
+    write_results(options.output, data, evaluations)
     return 0
 
 

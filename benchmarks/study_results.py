@@ -12,7 +12,7 @@ from pipelines import storage
 from scann_index.evaluation import Evaluation
 
 if TYPE_CHECKING:
-    from benchmarks.study import Cell, StudyOptions
+    from benchmarks.study import Cell
 
 # A column of the table: its title, the group of languages, the task and the value.
 COLUMNS = {
@@ -25,9 +25,14 @@ COLUMNS = {
 }
 
 
-def write_results(options: StudyOptions, folders: dict[Cell, str]) -> dict[str, Any]:
-    """Writes `results.md`, `results.json` and `results.svg`; returns what the JSON holds."""
-    data = options.data or storage.join(options.output, "data")
+def write_results(output: str, data: str, folders: dict[Cell, str]) -> dict[str, Any]:
+    """Writes `results.md`, `results.json` and `results.svg`; returns what the JSON holds.
+
+    Args:
+        output: the folder to write to.
+        data: the pairs that all cells were evaluated on.
+        folders: of each cell its evaluation, complete or not.
+    """
     opened = {
         cell: Evaluation.open(path, data=data)
         for cell, path in folders.items()
@@ -35,12 +40,11 @@ def write_results(options: StudyOptions, folders: dict[Cell, str]) -> dict[str, 
     }
     results = results_of(opened)
     results["missing"] = [cell.name for cell in folders if cell not in opened]
-    out = options.output
-    storage.write_json(storage.join(out, "results.json"), results)
-    storage.write_bytes(storage.join(out, "results.md"), page(results).encode())
+    storage.write_json(storage.join(output, "results.json"), results)
+    storage.write_bytes(storage.join(output, "results.md"), page(results).encode())
     if opened:
-        _write_plot(results, storage.join(out, "results.svg"))
-    print(f"{out}/results.md: {len(opened)} cells, {len(results['missing'])} missing")
+        _write_plot(results, storage.join(output, "results.svg"))
+    print(f"{output}/results.md: {len(opened)} cells, {len(results['missing'])} missing")
     return results
 
 

@@ -87,6 +87,11 @@ class PrepareOptions:
     synthetic_languages: tuple[str, ...] = option(
         (), help="languages of that speech, heard in recordings or not; else those trained on"
     )
+    synthetic_only: bool = option(
+        False,
+        help="leave out what the corpus holds itself: that speech alone, to be trained on beside "
+        "another folder of the same --codebook, model.train --data RECORDED,SYNTHETIC",
+    )
     audio_root: str = option("", help="where a manifest's audio paths start; else its folder")
     speech_encoder: str = option(
         "whisper_base@4",
@@ -168,6 +173,10 @@ class PrepareOptions:
             raise ValueError("--max-rejects is a share between 0 and 1")
         if self.synthetic_languages and not self.synthetic:
             raise ValueError("--synthetic-languages needs --synthetic: in how many voices")
+        if self.synthetic_only and not (self.synthetic_languages and self.codebook):
+            raise ValueError(
+                "--synthetic-only needs --synthetic-languages, and another's --codebook"
+            )
         if self.only_rejects and self.codebook != storage.join(self.only_rejects, "codebook"):
             raise ValueError("--only-rejects takes the codebook of its folder: no --codebook")
         if self.codebook_size > 32_767:
@@ -184,6 +193,7 @@ class PrepareOptions:
 _LATER: dict[str, Any] = {
     **{"corpus_path": "", "languages": [], "splits": [], "also": [], "min_score": 1.04},
     **{"train_languages": [], "speeds": [], "synthetic": 0, "synthetic_languages": []},
+    "synthetic_only": False,
     "speech_precision": "float32",
     "only_rejects": "",
 }
@@ -298,6 +308,7 @@ def _corpus(options: PrepareOptions) -> Corpus:
         speeds=options.speeds,
         synthetic=options.synthetic,
         synthetic_languages=options.synthetic_languages,
+        synthetic_only=options.synthetic_only,
     )
     if options.only_rejects:
         corpus = RejectedRows(corpus, options.only_rejects, options.limit)

@@ -14,7 +14,7 @@ from pipelines import options as command_line
 CONFIGS = sorted(
     path
     for path in (Path(__file__).parent.parent / "configs").rglob("*.yaml")
-    if path.stem != "study"
+    if not path.stem.startswith("study")
 )
 VERBS = {
     "prepare": "pipelines.prepare",

@@ -51,6 +51,7 @@ def open_corpus(
     speeds: Sequence[float] = (),
     synthetic: int = 0,
     synthetic_languages: Sequence[str] = (),
+    synthetic_only: bool = False,
 ) -> Corpus:
     """The reader for what `--corpus` says.
 
@@ -63,11 +64,12 @@ def open_corpus(
         voices: recordings of each training sentence and language in the demo corpus.
         min_score: of a WikiMatrix pair.
         also: further corpora, `wikimatrix=PATH`, with all languages and splits they have.
-        train_languages: as in `TrainingSpeech`, like the three below; none for the corpus' own
+        train_languages: as in `TrainingSpeech`, like the four below; none for the corpus' own
             choice, if it has one.
         speeds: copies of training recordings.
         synthetic: voices that speak training sentences.
         synthetic_languages: in which languages.
+        synthetic_only: nothing but what they say.
 
     Raises:
         ValueError: there is no such corpus, or it lacks something that it needs.
@@ -83,6 +85,7 @@ def open_corpus(
             speeds=speeds,
             synthetic=synthetic,
             synthetic_languages=synthetic_languages,
+            synthetic_only=synthetic_only,
         )
     if not also:
         return corpus

@@ -43,6 +43,7 @@ class TrainingSpeech:
         synthetic: so many voices speak each training sentence in each language.
         synthetic_languages: which languages they speak; `languages` if empty, or else all that have
             training recordings.
+        synthetic_only: leave out the corpus' own rows, to have a folder to train on beside another.
 
     Raises:
         ValueError: a language or a speed is impossible, or eSpeak can't speak it.
@@ -56,6 +57,7 @@ class TrainingSpeech:
         speeds: Sequence[float] = (),
         synthetic: int = 0,
         synthetic_languages: Sequence[str] = (),
+        synthetic_only: bool = False,
     ) -> None:
         if unknown := sorted({*languages, *synthetic_languages} - set(LANGUAGES)):
             raise ValueError(f"{', '.join(unknown)}: no language known here")
@@ -72,13 +74,14 @@ class TrainingSpeech:
         self._languages = tuple(languages)
         self._speeds = tuple(dict.fromkeys(speeds))
         self._synthetic = synthetic
+        self._synthetic_only = synthetic_only
         self._spoken = tuple(synthetic_languages) or self._languages
         if synthetic:
             _check_voices(self._spoken)
 
     def rows(self) -> Iterator[Row]:
         """The corpus' rows, each training recording before its copies; then what eSpeak says."""
-        for row in self._corpus.rows():
+        for row in () if self._synthetic_only else self._corpus.rows():
             if isinstance(row, Utterance) and row.split == "train":
                 if self._languages and row.language not in self._languages:
                     continue
@@ -96,6 +99,7 @@ class TrainingSpeech:
             "speeds": list(self._speeds),
             "synthetic_voices": self._synthetic,
             "synthetic_languages": list(self._spoken) if self._synthetic else [],
+            "synthetic_only": self._synthetic_only,
         }
         return {**self._corpus.card(), "training_speech": changes}
 

@@ -10,10 +10,10 @@ from pipelines import options as command_line
 from scann_index.evaluation import Evaluation
 
 CONFIGS = Path("configs")
-STUDIES = sorted(CONFIGS.glob("*/study.yaml"))
+STUDIES = sorted(CONFIGS.glob("*/study*.yaml"))
 
 
-@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_every_cell_of_a_study_is_a_command_that_its_verb_takes(path):
     study = yaml.safe_load(path.read_text())
     options = StudyOptions(study=str(path), output="out", steps=300, seeds=(5,))
@@ -26,6 +26,8 @@ def test_every_cell_of_a_study_is_a_command_that_its_verb_takes(path):
         assert (parsed.seed, parsed.steps, parsed.output) == (5, 300, run)
         assert f"--run={run}" in evaluate
         for flag, value in cell.flags.items():
+            if flag == "data":
+                value = tuple(f"out/{name}" for name in value)
             assert getattr(parsed, flag.replace("-", "_")) == value
 
 
@@ -77,7 +79,8 @@ def test_a_small_study_runs_resumes_and_tells_what_it_found(tiny_data, tmp_path,
         "steps: 4\nevaluate-every: 4\nbatch-size: 12\nwarmup-steps: 1\nlayers: 1\n"
         "hidden-dim: 32\nmax-speech-tokens: 24\nmax-text-tokens: 24\nbackbone: tiny\n"
     )
-    study = {"train": "train.yaml", "seeds": [0], "factors": {"pooling": {"mean": {}}}}
+    study = {"prepare": {"data": "no.yaml"}, "train": "train.yaml", "seeds": [0]}
+    study |= {"factors": {"pooling": {"mean": {}}}}
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
     given = [f"--study={tmp_path}/study.yaml", f"--output={tmp_path}/out"]
     given += [f"--data={tiny_data.path}", "--backbone=tiny"]

@@ -108,6 +108,16 @@ def test_a_language_without_training_recordings_is_spoken_if_it_is_named(corpus)
     assert all(u.audio.startswith("espeak:") for u in danish)
 
 
+def test_synthetic_speech_alone_is_what_it_is_beside_the_recordings(corpus):
+    options = {"languages": ("es",), "synthetic": 2, "synthetic_languages": ("es", "da")}
+    beside, alone = (
+        list(TrainingSpeech(corpus, **options, synthetic_only=only).rows())
+        for only in (False, True)
+    )
+    assert alone
+    assert alone == [u for u in beside if u.corpus.endswith("/synthetic")]
+
+
 def test_texts_of_translation_pairs_are_spoken_too(corpus):
     class WithPairs(Greetings):
         def rows(self):
