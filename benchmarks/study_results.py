@@ -20,7 +20,9 @@ COLUMNS = {
     "unseen": ("unseen", "speech_to_text", "recall_at_1"),
     "WER, unseen": ("unseen", "speech_to_text", "word_error_rate"),
     "text→speech R@1, unseen": ("unseen", "text_to_speech", "recall_at_1"),
+    "speech→English R@1, seen": ("seen", "speech_to_english", "recall_at_1"),
     "speech→English R@1, unseen": ("unseen", "speech_to_english", "recall_at_1"),
+    "BLEU, seen": ("seen", "speech_to_english", "bleu"),
     "BLEU, unseen": ("unseen", "speech_to_english", "bleu"),
 }
 
