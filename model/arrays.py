@@ -27,8 +27,9 @@ import numpy as np
 from model.train import TrainOptions
 from pipelines import options as command_line
 from pipelines import quiet, storage  # noqa: F401  (quiet before TensorFlow)
-from pipelines.output_dir import OutputDir, OutputError, State
+from pipelines.output_dir import OutputDir, State
 from pipelines.pairs import Pair, open_together, read_pairs
+from pipelines.verb import verb
 
 if TYPE_CHECKING:
     from model.dual_encoder import DualEncoder
@@ -67,17 +68,13 @@ example:
 """
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+@verb("arrays")
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
     options, _ = command_line.parse(
         TrainOptions, argv, prog="python -m model.arrays", description=DESCRIPTION
     )
-    try:
-        write(options)
-    except (OutputError, ValueError, FileNotFoundError) as error:
-        print(f"arrays: {error}", file=sys.stderr)
-        return 1
-    return 0
+    write(options)
 
 
 def write(options: TrainOptions) -> OutputDir:

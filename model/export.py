@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 from pipelines import options as command_line
 from pipelines import quiet, storage  # noqa: F401  (quiet before TensorFlow)
 from pipelines.options import option
-from pipelines.output_dir import OutputDir, OutputError, State
+from pipelines.output_dir import OutputDir, State
+from pipelines.verb import verb
 
 if TYPE_CHECKING:
     from model.dual_encoder import DualEncoder
@@ -68,20 +69,16 @@ class ExportOptions:
             raise ValueError("--output must not be the model's folder or hold it")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+@verb("export")
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
     options, _ = command_line.parse(
         ExportOptions, argv, prog="python -m model.export", description=DESCRIPTION
     )
-    try:
-        if options.dry_run:
-            print(plan(options))
-        else:
-            export(options)
-    except (OutputError, ValueError, FileNotFoundError, ModuleNotFoundError) as error:
-        print(f"export: {error}", file=sys.stderr)
-        return 1
-    return 0
+    if options.dry_run:
+        print(plan(options))
+    else:
+        export(options)
 
 
 def export(options: ExportOptions) -> OutputDir:

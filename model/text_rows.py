@@ -17,7 +17,8 @@ import numpy as np
 from pipelines import options as command_line
 from pipelines import quiet, storage  # noqa: F401  (quiet before TensorFlow)
 from pipelines.options import option
-from pipelines.output_dir import OutputDir, OutputError, State
+from pipelines.output_dir import OutputDir, State
+from pipelines.verb import verb
 
 KIND = "run"
 DESCRIPTION = """\
@@ -39,17 +40,13 @@ class TextRowsOptions:
     overwrite: bool = option(False, help="replace what is there")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+@verb("text_rows")
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
     options, _ = command_line.parse(
         TextRowsOptions, argv, prog="python -m model.text_rows", description=DESCRIPTION
     )
-    try:
-        write(options)
-    except (OutputError, ValueError, FileNotFoundError) as error:
-        print(f"text_rows: {error}", file=sys.stderr)
-        return 1
-    return 0
+    write(options)
 
 
 def write(options: TextRowsOptions) -> OutputDir:

@@ -12,8 +12,9 @@ from typing import Any
 from pipelines import options as command_line
 from pipelines import quiet, storage  # noqa: F401  (quiet before TensorFlow)
 from pipelines.options import option
-from pipelines.output_dir import OutputDir, OutputError, State
+from pipelines.output_dir import OutputDir, State
 from pipelines.pairs import open_together
+from pipelines.verb import verb
 
 KIND = "run"
 DESCRIPTION = """\
@@ -130,20 +131,16 @@ class TrainOptions:
         return {k: v for k, v in command_line.as_dict(self).items() if k not in apart}
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+@verb("train")
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
     options, _ = command_line.parse(
         TrainOptions, argv, prog="python -m model.train", description=DESCRIPTION
     )
-    try:
-        if options.dry_run:
-            print(plan(options))
-        else:
-            train(options)
-    except (OutputError, ValueError, FileNotFoundError) as error:
-        print(f"train: {error}", file=sys.stderr)
-        return 1
-    return 0
+    if options.dry_run:
+        print(plan(options))
+    else:
+        train(options)
 
 
 def train(options: TrainOptions) -> OutputDir:

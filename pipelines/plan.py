@@ -16,7 +16,7 @@ from pipelines.shard import unit_of
 from pipelines.utterance import Utterance
 
 if TYPE_CHECKING:
-    from pipelines.prepare import PrepareOptions
+    from pipelines.prepare_options import PrepareOptions
 
 TOKENS_PER_SECOND = 25
 ASSUMED_SECONDS = 5.0

@@ -13,10 +13,11 @@ from pipelines import options as command_line
 from pipelines import storage
 from pipelines.codebook import Codebook
 from pipelines.options import option
-from pipelines.output_dir import OutputDir, OutputError, State
+from pipelines.output_dir import OutputDir, State
 from pipelines.pairs import KIND as PAIRS
 from pipelines.pairs import shard_paths
 from pipelines.utterance import SPLITS
+from pipelines.verb import verb
 from scann_index.bundle import KIND, Bundle
 from scann_index.engine_options import EngineOptions
 from scann_index.making import Making
@@ -69,24 +70,20 @@ class BuildOptions(EngineOptions):
         return {k: v for k, v in command_line.as_dict(self).items() if k not in apart}
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+@verb("build")
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
     options, beam_flags = command_line.parse(
         BuildOptions, argv, prog="python -m scann_index.build", description=DESCRIPTION, beam=True
     )
-    try:
-        if options.dry_run:
-            print(plan(options, beam_flags))
-        elif options.append:
-            from scann_index.append import append
+    if options.dry_run:
+        print(plan(options, beam_flags))
+    elif options.append:
+        from scann_index.append import append
 
-            append(options, beam_flags)
-        else:
-            build(options, beam_flags)
-    except (OutputError, ValueError, FileNotFoundError) as error:
-        print(f"build: {error}", file=sys.stderr)
-        return 1
-    return 0
+        append(options, beam_flags)
+    else:
+        build(options, beam_flags)
 
 
 def build(options: BuildOptions, beam_flags: Sequence[str] = ()) -> OutputDir:

@@ -12,9 +12,10 @@ from model.train import trained_languages
 from pipelines import options as command_line
 from pipelines import storage
 from pipelines.options import option
-from pipelines.output_dir import OutputDir, OutputError, State
+from pipelines.output_dir import OutputDir, State
 from pipelines.pairs import KIND as PAIRS
 from pipelines.pairs import read_pairs
+from pipelines.verb import verb
 from scann_index import results, scoring
 from scann_index.evaluation import KIND
 from scann_index.ngrams import ngram_vectors, text_key
@@ -76,20 +77,16 @@ class CascadeOptions:
         return {k: v for k, v in command_line.as_dict(self).items() if k not in apart}
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+@verb("cascade")
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
     options, _ = command_line.parse(
         CascadeOptions, argv, prog="python -m scann_index.cascade", description=DESCRIPTION
     )
-    try:
-        if options.dry_run:
-            print(plan(options))
-        else:
-            cascade(options)
-    except (OutputError, ValueError, OSError, ImportError) as error:
-        print(f"cascade: {error}", file=sys.stderr)
-        return 1
-    return 0
+    if options.dry_run:
+        print(plan(options))
+    else:
+        cascade(options)
 
 
 def cascade(options: CascadeOptions) -> dict[str, Any]:

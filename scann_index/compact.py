@@ -13,7 +13,8 @@ import numpy as np
 from pipelines import options as command_line
 from pipelines import storage
 from pipelines.options import option
-from pipelines.output_dir import OutputDir, OutputError, State
+from pipelines.output_dir import OutputDir, State
+from pipelines.verb import verb
 from scann_index import local_copy
 from scann_index.append import PARTS, part_name, publish_part
 from scann_index.bundle import KIND, Bundle, IndexShard
@@ -66,8 +67,9 @@ class CompactOptions:
         return {**values, **{name: value for name, value in given.items() if value is not None}}
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+@verb("compact")
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
     options, beam_flags = command_line.parse(
         CompactOptions,
         argv,
@@ -75,12 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         description=DESCRIPTION,
         beam=True,
     )
-    try:
-        compact(options, beam_flags)
-    except (OutputError, ValueError, FileNotFoundError) as error:
-        print(f"compact: {error}", file=sys.stderr)
-        return 1
-    return 0
+    compact(options, beam_flags)
 
 
 def compact(options: CompactOptions, beam_flags: Sequence[str] = ()) -> Bundle:

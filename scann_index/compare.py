@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines import options as command_line
 from pipelines import storage
 from pipelines.options import option
-from pipelines.output_dir import OutputError
+from pipelines.verb import verb
 from scann_index.evaluation import Evaluation
 
 if TYPE_CHECKING:
@@ -49,20 +49,16 @@ class CompareOptions:
             raise ValueError("--names must all be different")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+@verb("compare")
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     count = next((i for i, a in enumerate(arguments) if a.startswith("-")), len(arguments))
     folders, flags = arguments[:count], arguments[count:]
     options, _ = command_line.parse(
         CompareOptions, flags, prog="python -m scann_index.compare", description=DESCRIPTION
     )
-    try:
-        compare_folders(folders, options)
-    except (OutputError, ValueError, OSError) as error:
-        print(f"compare: {error}", file=sys.stderr)
-        return 1
-    return 0
+    compare_folders(folders, options)
 
 
 def compare_folders(folders: Sequence[str], options: CompareOptions) -> dict[str, Any]:

@@ -14,8 +14,9 @@ from model.train import trained_languages
 from pipelines import options as command_line
 from pipelines import storage
 from pipelines.options import option
-from pipelines.output_dir import OutputDir, OutputError, State
+from pipelines.output_dir import OutputDir, State
 from pipelines.pairs import KIND as PAIRS
+from pipelines.verb import verb
 from scann_index import results
 from scann_index.evaluation import KIND as KIND
 from scann_index.retrieval import POOL
@@ -71,8 +72,9 @@ class EvaluateOptions:
         return {k: v for k, v in command_line.as_dict(self).items() if k not in apart}
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+@verb("evaluate")
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
     options, beam_flags = command_line.parse(
         EvaluateOptions,
         argv,
@@ -80,15 +82,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         description=DESCRIPTION,
         beam=True,
     )
-    try:
-        if options.dry_run:
-            print(plan(options))
-        else:
-            evaluate(options, beam_flags)
-    except (OutputError, ValueError, FileNotFoundError) as error:
-        print(f"evaluate: {error}", file=sys.stderr)
-        return 1
-    return 0
+    if options.dry_run:
+        print(plan(options))
+    else:
+        evaluate(options, beam_flags)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pipelines import options as command_line
 from pipelines import storage
 from pipelines.options import option
-from pipelines.output_dir import OutputError
+from pipelines.verb import verb
 from scann_index.evaluation import Evaluation
 
 if TYPE_CHECKING:
@@ -50,22 +50,15 @@ class FigureOptions:
             raise ValueError("--width must be between 2 and 20 inches")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+@verb("figures", extra="figures")
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
     options, _ = command_line.parse(
         FigureOptions, argv, prog="python -m scann_index.figures", description=DESCRIPTION
     )
-    try:
-        would = "would write " if options.dry_run else ""
-        for path in figures(options):
-            print(f"{would}{path}")
-    except ImportError as error:
-        print(f"figures: {error}: pip install 'babelear[figures]'", file=sys.stderr)
-        return 1
-    except (OutputError, ValueError, OSError) as error:
-        print(f"figures: {error}", file=sys.stderr)
-        return 1
-    return 0
+    would = "would write " if options.dry_run else ""
+    for path in figures(options):
+        print(f"{would}{path}")
 
 
 def figures(options: FigureOptions) -> list[str]:

@@ -14,6 +14,7 @@ from pipelines.options import option
 from pipelines.output_dir import OutputDir, OutputError, State
 from pipelines.rejects import TooManyRejects
 from pipelines.utterance import SPLITS
+from pipelines.verb import verb
 from scann_index.bundle import KIND as INDEX
 from scann_index.collection import Collection
 from scann_index.margin import DEFAULT_THRESHOLD, RETRIEVALS
@@ -121,20 +122,16 @@ class MineOptions:
         ]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+@verb("mine")
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
     options, beam_flags = command_line.parse(
         MineOptions, argv, prog="python -m scann_index.mine", description=DESCRIPTION, beam=True
     )
-    try:
-        if options.dry_run:
-            print(plan(options, beam_flags))
-        else:
-            mine(options, beam_flags)
-    except (OutputError, TooManyRejects, ValueError, OSError) as error:
-        print(f"mine: {error}", file=sys.stderr)
-        return 1
-    return 0
+    if options.dry_run:
+        print(plan(options, beam_flags))
+    else:
+        mine(options, beam_flags)
 
 
 def mine(options: MineOptions, beam_flags: Sequence[str] = ()) -> OutputDir:

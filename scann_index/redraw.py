@@ -10,6 +10,7 @@ from pipelines import options as command_line
 from pipelines import storage
 from pipelines.options import option
 from pipelines.output_dir import OutputError
+from pipelines.verb import verb
 from scann_index.evaluation import Evaluation
 
 DESCRIPTION = """\
@@ -35,17 +36,13 @@ class RedrawOptions:
     dry_run: bool = option(False, help="print what was found and would be written, then stop")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+@verb("report")
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
     options, _ = command_line.parse(
         RedrawOptions, argv, prog="python -m scann_index.report", description=DESCRIPTION
     )
-    try:
-        redraw(options)
-    except (OutputError, ValueError, OSError) as error:
-        print(f"report: {error}", file=sys.stderr)
-        return 1
-    return 0
+    redraw(options)
 
 
 def redraw(options: RedrawOptions) -> None:

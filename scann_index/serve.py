@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pipelines import options as command_line
 from pipelines import quiet  # noqa: F401  (before TensorFlow)
 from pipelines.options import option
-from pipelines.output_dir import OutputError
+from pipelines.verb import verb
 from scann_index.searcher import Searcher
 
 if TYPE_CHECKING:
@@ -70,20 +70,13 @@ class ServeOptions:
         )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+@verb("serve", extra="serve")
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
     options, _ = command_line.parse(
         ServeOptions, argv, prog="python -m scann_index.serve", description=DESCRIPTION
     )
-    try:
-        serve(options)
-    except ModuleNotFoundError as error:
-        print(f"serve: {error}; pip install 'babelear[serve]'", file=sys.stderr)
-        return 1
-    except (OutputError, ValueError, OSError) as error:
-        print(f"serve: {error}", file=sys.stderr)
-        return 1
-    return 0
+    serve(options)
 
 
 def serve(options: ServeOptions) -> None:
