@@ -14,7 +14,7 @@ from pipelines.output_dir import OutputDir, State
 from pipelines.pairs import KIND, shard_paths
 from pipelines.rejects import Rejected, TooManyRejects
 from pipelines.stats import merge
-from pipelines.translate_options import TranslateOptions
+from pipelines.translate_options import TASKS, TranslateOptions
 from pipelines.translation.engine import Engine, EngineOptions, open_engine
 from pipelines.translation.filters import (
     Filters,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from pipelines.output_dir import OutputError
 from pipelines.rejects import TooManyRejects
@@ -13,10 +14,16 @@ MENDABLE = (OutputError, TooManyRejects, ValueError, OSError, ImportError)
 """Wrong options and inputs, files that are missing, locked or full, extras not installed."""
 
 _Arguments = Sequence[str] | None
-_Main = Callable[[_Arguments], int]
 
 
-def verb(name: str, *, extra: str = "") -> Callable[[Callable[[_Arguments], None]], _Main]:
+class Main(Protocol):
+    """A verb's entry point."""
+
+    def __call__(self, argv: _Arguments = None) -> int:
+        """The arguments, `sys.argv[1:]` if None, to the exit status."""
+
+
+def verb(name: str, *, extra: str = "") -> Callable[[Callable[[_Arguments], None]], Main]:
     """Makes a function that does a verb's work its `main`.
 
     Args:
@@ -32,7 +39,7 @@ def verb(name: str, *, extra: str = "") -> Callable[[Callable[[_Arguments], None
         ...     prepare(parse(argv))
     """
 
-    def decorate(work: Callable[[_Arguments], None]) -> _Main:
+    def decorate(work: Callable[[_Arguments], None]) -> Main:
         @functools.wraps(work)
         def main(argv: _Arguments = None) -> int:
             try:
