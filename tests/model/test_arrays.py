@@ -205,8 +205,9 @@ def test_what_the_arrays_settled_need_not_be_said_and_can_not_be_changed(arrays,
 
 
 BOTH = """
-import json, sys
+import dataclasses, json, sys
 import numpy as np
+from model import training_run
 from model.array_data import ArrayPairs, BatchMaker
 from model.train import TrainOptions, build, train
 from pipelines.output_dir import OutputDir
@@ -220,7 +221,19 @@ vectors = model(batch)
 loss = model.compute_loss(x=batch, y_pred=vectors)
 np.savez(sys.argv[2], vectors=np.asarray(vectors), loss=np.asarray(loss))
 train(options)
-print(json.dumps("tensorflow" in sys.modules))
+
+half = dataclasses.replace(options, output=options.output + "-half")
+save = training_run.save_checkpoint
+def interrupted(*arguments):
+    save(*arguments)
+    raise KeyboardInterrupt
+training_run.save_checkpoint = interrupted
+try:
+    train(half)
+except KeyboardInterrupt:
+    training_run.save_checkpoint = save
+stats = train(half).stats
+print(json.dumps([stats["resumed_at_step"], "tensorflow" in sys.modules]))
 """
 
 
@@ -228,7 +241,9 @@ print(json.dumps("tensorflow" in sys.modules))
     importlib.util.find_spec("jax") is None and not os.environ.get("JAX_PYTHON"),
     reason="JAX is not installed; JAX_PYTHON may name the interpreter of an environment with it",
 )
-def test_jax_gives_the_numbers_of_tensorflow_and_trains_without_it(arrays, options, tmp_path):
+def test_jax_gives_the_numbers_of_tensorflow_and_trains_and_resumes_without_it(
+    arrays, options, tmp_path
+):
     found = {}
     for backend in ("tensorflow", "jax"):
         python = (
@@ -239,8 +254,9 @@ def test_jax_gives_the_numbers_of_tensorflow_and_trains_without_it(arrays, optio
         environment = {**os.environ, "KERAS_BACKEND": backend}
         printed = subprocess.run(command, env=environment, check=True, capture_output=True)
         found[backend] = np.load(tmp_path / f"{backend}.npz")
-        if backend == "jax":
-            assert json.loads(printed.stdout.splitlines()[-1]) is False
+        resumed_at, has_tensorflow = json.loads(printed.stdout.splitlines()[-1])
+        assert resumed_at == 4
+        assert has_tensorflow is (backend == "tensorflow")
     for name in ("vectors", "loss"):
         np.testing.assert_allclose(found["jax"][name], found["tensorflow"][name], atol=1e-4)
     losses = [
@@ -249,5 +265,8 @@ def test_jax_gives_the_numbers_of_tensorflow_and_trains_without_it(arrays, optio
     ]
     assert losses[1] == pytest.approx(losses[0], rel=1e-2)
     with pytest.warns(UserWarning, match="text rows"):
-        one, other = (vectors(str(tmp_path / b / "preset")) for b in ("tensorflow", "jax"))
+        one, other, resumed = (
+            vectors(str(tmp_path / run / "preset")) for run in ("tensorflow", "jax", "jax-half")
+        )
+    assert np.array_equal(other, resumed)
     assert ((one * other).sum(axis=1) > 0.99).all()
