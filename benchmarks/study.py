@@ -1,7 +1,7 @@
 """python -m benchmarks.study: a matrix of training runs, each evaluated, and what they show.
 
 A study is a YAML file: `prepare` names folders and the files of pipelines.prepare that make them,
-the first with the codebook of all; `factors`, whose levels are flags of model.train, are crossed
+the first with the codebook of all and with what is tested; `factors`, whose levels are flags of model.train, are crossed
 with `seeds`; `trials` change the first cell, one seed each. Every cell is trained, indexed and
 evaluated by the usual verbs, one after the other, into OUTPUT/cells/NAME; what is complete is not
 made again. Then OUTPUT/results.md, results.json and results.svg are written, of what there is.
@@ -85,8 +85,8 @@ def commands_of(
     """What makes a cell: the folder each command completes, and its arguments after `-m`."""
     folder = Path(options.output, "cells", cell.name)
     folders = data_folders(study, options)
-    first = next(iter(folders))
-    used = [folders[name] for name in cell.flags.get("data", [first])]
+    first = next(iter(folders.values()))
+    used = [folders[name] for name in cell.flags.get("data", folders)]
     run, index, evaluation = (str(folder / name) for name in ("run", "index", "evaluation"))
     flags = {**cell.flags, "data": used, "output": run, "seed": cell.seed}
     if (preset := _preset(study, options)) and "backbone" not in flags:
@@ -94,8 +94,8 @@ def commands_of(
     if options.steps:
         flags["steps"] = options.steps
     config = str(Path(options.study).parent / study["train"])
-    built = {"model": run, "data": folders[first], "output": index}
-    scored = {"index": index, "run": run, "data": folders[first], "output": evaluation}
+    built = {"model": run, "data": first, "output": index}
+    scored = {"index": index, "run": run, "data": first, "output": evaluation}
     return [
         (run, ["model.train", "--config", config, *_flags(flags)]),
         (index, ["scann_index.build", *_flags(built)]),
