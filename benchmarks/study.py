@@ -1,10 +1,11 @@
 """python -m benchmarks.study: a matrix of training runs, each evaluated, and what they show.
 
 A study is a YAML file: `prepare` names folders and the files of pipelines.prepare that make them,
-the first with the codebook of all and with what is tested; `factors`, whose levels are flags of model.train, are crossed
-with `seeds`; `trials` change the first cell, one seed each. Every cell is trained, indexed and
-evaluated by the usual verbs, one after the other, into OUTPUT/cells/NAME; what is complete is not
-made again. Then OUTPUT/results.md, results.json and results.svg are written, of what there is.
+the first with the codebook of all and with what is tested; `factors`, whose levels are flags of
+model.train, are crossed with `seeds`; `trials` change the first cell, one seed each. Every cell is
+trained, indexed and evaluated by the usual verbs, one after the other, into OUTPUT/cells/NAME; what
+is complete is not made again. Then OUTPUT/results.md, results.json and results.svg are written, of
+what there is.
 
     python -m benchmarks.study --study configs/demo/study.yaml --output study/demo
     python -m benchmarks.study --study configs/tuxpaint/study.yaml --output study/tuxpaint --dry-run
