@@ -13,7 +13,7 @@ import numpy as np
 from pipelines import quiet  # noqa: F401  (before TensorFlow)
 
 NORMALIZATIONS = ("romanize", "casefold", "none")
-UNITS = ("subwords", "characters")
+UNITS = ("subwords", "characters", "both")
 # The highest code point that anyascii has a spelling for lies below this.
 CODE_POINTS = 0x20000
 # anyascii drops these letters, which carry most of the vowels that Arabic script writes at all.
@@ -66,7 +66,9 @@ class PresetTokenizer:
         tokenizer: a `keras_hub.tokenizers.Tokenizer` with its vocabulary.
         size: rows of the preset's embedding table; some have more than the tokenizer has ids.
         normalization: one of `NORMALIZATIONS`; `none` keeps what the model was trained on.
-        units: `subwords`, or `characters`: each character by itself, as the pieces it has alone.
+        units: `subwords`, or `characters`: each character by itself, as the pieces it has alone;
+            or `both`: the subwords of the text as it was written, for what the model knows of them,
+            then the characters of the normalized text, for how it sounds.
     """
 
     def __init__(
@@ -95,9 +97,17 @@ class PresetTokenizer:
         import tensorflow as tf
 
         self._revive()
-        texts = normalized(texts, self.normalization)
+        spelled = normalized(texts, self.normalization)
         if self.units == "subwords":
-            return self._pieces(texts)
+            return self._pieces(spelled)
+        if self.units == "characters":
+            return self._characters(spelled)
+        written = self._pieces(normalized(texts, "none"))
+        return tf.concat([written, self._characters(spelled)], axis=1)
+
+    def _characters(self, texts: Any) -> Any:
+        import tensorflow as tf
+
         characters = tf.strings.unicode_split(texts, "UTF-8", errors="replace")
         pieces = self._pieces(characters.values)
         return characters.with_values(pieces).merge_dims(1, 2)

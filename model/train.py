@@ -66,8 +66,9 @@ class TrainOptions:
     )
     text_units: str = option(
         "subwords",
-        help="of a preset's tokenizer: its subwords, or its pieces for single characters",
-        choices=("subwords", "characters"),
+        help="of a preset's tokenizer: its subwords; its pieces for single characters; or both: "
+        "subwords as written, then characters, to which alone the normalization is done",
+        choices=("subwords", "characters", "both"),
     )
     max_speech_tokens: int = option(48, help="longer sequences of audio tokens are cut")
     max_text_tokens: int = option(36, help="longer texts are cut")

@@ -44,6 +44,17 @@ def test_characters_are_the_pieces_of_each_by_itself(gemma):
     assert len(single[1]) == 0
 
 
+def test_both_are_the_subwords_as_written_and_the_characters_as_they_sound(gemma):
+    texts = tf.constant(["Red КОТ", ""])
+    written = PresetTokenizer(gemma).split(texts).to_list()
+    spelled = PresetTokenizer(gemma, units="characters", normalization="romanize").split(texts)
+    both = PresetTokenizer(gemma, units="both", normalization="romanize").split(texts)
+    assert both.to_list() == [
+        one + two for one, two in zip(written, spelled.to_list(), strict=True)
+    ]
+    assert spelled.to_list()[0] not in (written[0], [])
+
+
 def test_normalizations_do_what_they_are_called():
     texts = tf.constant(["Été ﬁn", "Москва"])
     told = {
