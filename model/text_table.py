@@ -47,7 +47,12 @@ class TextTable(keras.layers.Layer):
         self.token_ids = token_ids
         self.rows, self.dim, self.storage = rows, dim, storage
         self.embeddings = self.add_weight(
-            shape=(rows, dim), initializer="zeros", dtype=storage, name="embeddings"
+            shape=(rows, dim),
+            initializer="zeros",
+            dtype=storage,
+            # Else every call would make a float32 copy of the whole table.
+            autocast=False,
+            name="embeddings",
         )
         self.built = True
 
