@@ -26,6 +26,7 @@ import yaml
 from pipelines import options as command_line
 from pipelines import storage
 from pipelines.options import option
+from pipelines.verb import verb
 
 
 @dataclass(frozen=True)
@@ -159,17 +160,19 @@ def run(commands: list[tuple[str, list[str]]]) -> None:
     """Runs what is not complete.
 
     Raises:
-        RuntimeError: a command failed; run the study again to go on from there.
+        ChildProcessError: a command failed; run the study again to go on from there.
     """
     for folder, arguments in commands:
         if storage.exists(storage.join(folder, "COMPLETED")):
             continue
         print(f"$ python -m {' '.join(arguments)}", flush=True)
         if subprocess.run([sys.executable, "-m", *arguments], check=False).returncode:
-            raise RuntimeError(f"{arguments[0]} failed; run this again to go on from here")
+            raise ChildProcessError(f"{arguments[0]} failed; run this again to go on from here")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+@verb("study")
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
     options, _ = command_line.parse(
         StudyOptions, argv, prog="python -m benchmarks.study", description=str(__doc__)
     )
@@ -179,30 +182,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         for cell in cells_of(study, options.seeds)
         if not options.cells or cell.name.startswith(options.cells)
     ]
-    try:
-        made = [commands_of(cell, study, options) for cell in cells]
-    except ValueError as error:
-        print(f"study: {error}", file=sys.stderr)
-        return 1
+    made = [commands_of(cell, study, options) for cell in cells]
     if options.dry_run:
         for _, arguments in itertools.chain(preparations(study, options), *made):
             print(f"python -m {' '.join(arguments)}")
-        return 0
-    try:
-        if not options.results_only:
-            run(preparations(study, options))
-            for number, (cell, commands) in enumerate(zip(cells, made, strict=True), 1):
-                print(f"[{number}/{len(cells)}] {cell.name}", flush=True)
-                run(commands)
-    except RuntimeError as error:
-        print(f"study: {error}", file=sys.stderr)
-        return 1
+        return
+    if not options.results_only:
+        run(preparations(study, options))
+        for number, (cell, commands) in enumerate(zip(cells, made, strict=True), 1):
+            print(f"[{number}/{len(cells)}] {cell.name}", flush=True)
+            run(commands)
     from benchmarks.study_results import write_results
 
     evaluations = {cell: commands[-1][0] for cell, commands in zip(cells, made, strict=True)}
     data = next(iter(data_folders(study, options).values()))
     write_results(options.output, data, evaluations)
-    return 0
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ from typing import Any
 from pipelines import options as command_line
 from pipelines import quiet, storage  # noqa: F401  (quiet before TensorFlow)
 from pipelines.options import option
-from pipelines.output_dir import OutputDir, OutputError, State
+from pipelines.output_dir import OutputDir, State
+from pipelines.verb import verb
 
 KIND = "pretrained"
 MODELS = ("gemma3_270m",)
@@ -49,20 +50,18 @@ class PretrainedOptions:
     dry_run: bool = option(False, help="print what would be written, then stop")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+@verb("pretrained")
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
     options, _ = command_line.parse(
         PretrainedOptions, argv, prog="python -m model.pretrained", description=DESCRIPTION
     )
-    try:
-        if options.dry_run:
-            print(f"would write a preset of {options.model} in {options.dtype} to {options.output}")
-            return 0
-        out = write(options)
-        return check(out) if options.check else 0
-    except (OutputError, ValueError, FileNotFoundError, ModuleNotFoundError) as error:
-        print(f"pretrained: {error}", file=sys.stderr)
-        return 1
+    if options.dry_run:
+        print(f"would write a preset of {options.model} in {options.dtype} to {options.output}")
+        return
+    out = write(options)
+    if options.check:
+        check(out)
 
 
 def write(options: PretrainedOptions) -> OutputDir:
@@ -105,8 +104,12 @@ def write(options: PretrainedOptions) -> OutputDir:
     return out
 
 
-def check(out: OutputDir) -> int:
-    """Prints the loss per token by language; returns 1 if it is not the model's."""
+def check(out: OutputDir) -> None:
+    """Prints the loss per token by language.
+
+    Raises:
+        ValueError: it is not the model's.
+    """
     import keras_hub
 
     from model.token_loss import GEMMA3_270M, TOLERANCE, token_losses
@@ -119,8 +122,9 @@ def check(out: OutputDir) -> int:
         note = f"  expected {GEMMA3_270M[language]:.2f}" if language in wrong else ""
         print(f"  {language}  {loss:5.2f}{note}")
     mean = sum(losses.values()) / len(losses)
-    print(f"  mean {mean:.2f}: {'not what it should be' if wrong else 'as it should be'}")
-    return 1 if wrong else 0
+    if wrong:
+        raise ValueError(f"{out.path}: mean {mean:.2f}, not what it should be; --overwrite it")
+    print(f"  mean {mean:.2f}: as it should be")
 
 
 def _forget_date(path: Path) -> None:

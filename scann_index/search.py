@@ -11,9 +11,9 @@ from typing import Any
 
 from pipelines import options as command_line
 from pipelines.options import option
-from pipelines.output_dir import OutputError
 from pipelines.rejects import Rejected
 from pipelines.utterance import LANGUAGES
+from pipelines.verb import verb
 from scann_index.row import MODALITIES
 from scann_index.searcher import Answer
 from scann_index.searcher import Searcher as Searcher
@@ -67,8 +67,9 @@ class SearchOptions:
             raise ValueError(f"--language {self.language!r} is none of {', '.join(LANGUAGES)}")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+@verb("search")
+def main(argv: Sequence[str] | None = None) -> None:
+    """The command line."""
     given = ["--k" if a == "-k" else a for a in (sys.argv[1:] if argv is None else argv)]
     options, _ = command_line.parse(
         SearchOptions, given, prog="python -m scann_index.search", description=DESCRIPTION
@@ -76,16 +77,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         answers = _answers(options)
     except Rejected as rejected:
-        print(f"search: {options.audio}: {rejected}", file=sys.stderr)
-        return 1
-    except (OutputError, ValueError, OSError, ModuleNotFoundError) as error:
-        print(f"search: {error}", file=sys.stderr)
-        return 1
+        raise ValueError(f"{options.audio}: {rejected}") from None
     if options.json:
         print(json.dumps([_plain(answer) for answer in answers], ensure_ascii=False, indent=2))
     else:
         show(answers)
-    return 0
 
 
 def _answers(options: SearchOptions) -> list[Answer]:

@@ -73,6 +73,19 @@ def test_a_dry_run_prints_every_command_in_order(capsys):
     ]
 
 
+def test_further_folders_are_prepared_with_the_codebook_of_the_first(capsys):
+    study = str(CONFIGS / "tuxpaint" / "study-speech.yaml")
+    assert main([f"--study={study}", "--output=out", "--dry-run"]) == 0
+    first, *others = [
+        line for line in capsys.readouterr().out.splitlines() if "pipelines.prepare" in line
+    ]
+    assert "--codebook" not in first
+    assert len(others) == 2
+    assert all("--codebook=out/data/codebook" in line for line in others)
+    assert main([f"--study={study}", "--output=out", "--data=one,two"]) == 1
+    assert "study: --data takes 3 folders: data, data-more" in capsys.readouterr().err
+
+
 def test_a_small_study_runs_resumes_and_tells_what_it_found(tiny_data, tmp_path, capfd):
     """One cell of a tiny model, through the real verbs."""
     (tmp_path / "train.yaml").write_text(

@@ -14,7 +14,7 @@ from pipelines.corpora import open_corpus
 from pipelines.corpora.training_speech import TrainingSpeech
 from pipelines.output_dir import OutputDir
 from pipelines.pairs import KIND, Pair, read_pairs
-from pipelines.prepare import main
+from pipelines.prepare import PrepareOptions, main
 from pipelines.rejects import Rejected
 from pipelines.synthesis import parse_espeak_uri
 from pipelines.utterance import Utterance
@@ -116,6 +116,11 @@ def test_synthetic_speech_alone_is_what_it_is_beside_the_recordings(corpus):
     )
     assert alone
     assert alone == [u for u in beside if u.corpus.endswith("/synthetic")]
+
+
+def test_synthetic_speech_alone_needs_the_codebook_of_what_it_stands_beside():
+    with pytest.raises(ValueError, match="--synthetic-only needs"):
+        PrepareOptions("out", synthetic=1, synthetic_languages=("es",), synthetic_only=True)
 
 
 def test_texts_of_translation_pairs_are_spoken_too(corpus):
