@@ -151,6 +151,7 @@ def _corpus(options: PrepareOptions) -> Corpus:
         synthetic=options.synthetic,
         synthetic_languages=options.synthetic_languages,
         synthetic_only=options.synthetic_only,
+        held_out=options.held_out,
     )
     if options.only_rejects:
         corpus = RejectedRows(corpus, options.only_rejects, options.limit)

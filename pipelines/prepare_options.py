@@ -20,15 +20,15 @@ class PrepareOptions:
     output: str = option(help="folder to write to, local or gs://")
     corpus: str = option(
         "demo",
-        help="demo; a .jsonl, .csv or .tsv manifest; or fleurs, covost, wikimatrix, opus, lhotse, "
-        "nemo, tuxpaint, as they are published: see docs/corpora.md",
+        help="demo; a .jsonl, .csv or .tsv manifest; or fleurs, covost, wikimatrix, opus, cldr, "
+        "lhotse, nemo, tuxpaint, as they are published: see docs/corpora.md",
     )
     corpus_path: str = option("", help="where a published corpus lies: a folder or a file")
     languages: tuple[str, ...] = option(
         (),
         help="which languages: fleurs fr,de_de,south_asian_sa; covost fr,en-de; wikimatrix and "
-        "opus en-fr; tuxpaint fr,el; lhotse and nemo: the language of rows that name none. Else "
-        "all there are",
+        "opus en-fr; cldr and tuxpaint fr,el; lhotse and nemo: the language of rows that name "
+        "none. Else all there are",
     )
     splits: tuple[str, ...] = option(
         (), help="which of train, dev, test; lhotse and nemo: the split of all rows. Else all"
@@ -55,6 +55,11 @@ class PrepareOptions:
         False,
         help="leave out what the corpus holds itself: that speech alone, to be trained on beside "
         "another folder of the same --codebook, model.train --data RECORDED,SYNTHETIC",
+    )
+    held_out: tuple[str, ...] = option(
+        (),
+        help="prepared folders: text pairs that say what their dev or test split says are set "
+        "aside",
     )
     audio_root: str = option("", help="where a manifest's audio paths start; else its folder")
     speech_encoder: str = option(
@@ -156,7 +161,7 @@ class PrepareOptions:
 LATER: dict[str, Any] = {
     **{"corpus_path": "", "languages": [], "splits": [], "also": [], "min_score": 1.04},
     **{"train_languages": [], "speeds": [], "synthetic": 0, "synthetic_languages": []},
-    "synthetic_only": False,
+    **{"synthetic_only": False, "held_out": []},
     "speech_precision": "float32",
     "only_rejects": "",
 }

@@ -32,7 +32,7 @@ class Corpus(Protocol):
         ...
 
 
-PUBLISHED = ("fleurs", "covost", "wikimatrix", "opus", "lhotse", "nemo", "tuxpaint")
+PUBLISHED = ("fleurs", "covost", "wikimatrix", "opus", "cldr", "lhotse", "nemo", "tuxpaint")
 """Corpora and formats that `--corpus` names, and `--corpus-path` finds."""
 _MANIFESTS = (".jsonl", ".csv", ".tsv", ".jsonl.gz", ".csv.gz", ".tsv.gz")
 
@@ -52,6 +52,7 @@ def open_corpus(
     synthetic: int = 0,
     synthetic_languages: Sequence[str] = (),
     synthetic_only: bool = False,
+    held_out: Sequence[str] = (),
 ) -> Corpus:
     """The reader for what `--corpus` says.
 
@@ -70,6 +71,7 @@ def open_corpus(
         synthetic: voices that speak training sentences.
         synthetic_languages: in which languages.
         synthetic_only: nothing but what they say.
+        held_out: folders whose dev and test texts are set aside.
 
     Raises:
         ValueError: there is no such corpus, or it lacks something that it needs.
@@ -87,13 +89,17 @@ def open_corpus(
             synthetic_languages=synthetic_languages,
             synthetic_only=synthetic_only,
         )
-    if not also:
-        return corpus
-    from pipelines.corpora.several import SeveralCorpora
+    if also:
+        from pipelines.corpora.several import SeveralCorpora
 
-    named = [other.partition("=") for other in also]
-    others = [open_corpus(n, path=p, min_score=min_score) for n, _, p in named]
-    return SeveralCorpora([corpus, *others])
+        named = [other.partition("=") for other in also]
+        others = [open_corpus(n, path=p, min_score=min_score) for n, _, p in named]
+        corpus = SeveralCorpora([corpus, *others])
+    if held_out:
+        from pipelines.corpora.held_out import HeldOut
+
+        corpus = HeldOut(corpus, held_out)
+    return corpus
 
 
 def _open(
@@ -153,6 +159,10 @@ def _published(
         from pipelines.corpora.opus import OpusCorpus
 
         return OpusCorpus(path, pairs=languages)
+    if name == "cldr":
+        from pipelines.corpora.cldr import CldrCorpus
+
+        return CldrCorpus(path, languages=languages)
     if name == "tuxpaint":
         from pipelines.corpora.tuxpaint import TuxPaintCorpus
 
