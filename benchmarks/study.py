@@ -2,7 +2,8 @@
 
 A study is a YAML file: `prepare` names folders and the files of pipelines.prepare that make them,
 the first with the codebook of all and with what is tested; `factors`, whose levels are flags of
-model.train, are crossed with `seeds`; `trials` change the first cell, one seed each. Every cell is
+model.train, are crossed with `seeds`; `trials` change the first cell, one seed each; `build` and
+`evaluate` are flags of scann_index.build and evaluate, the same for all cells. Every cell is
 trained, indexed and evaluated by the usual verbs, one after the other, into OUTPUT/cells/NAME; what
 is complete is not made again. Then OUTPUT/results.md, results.json and results.svg are written, of
 what there is.
@@ -96,7 +97,7 @@ def commands_of(
     if options.steps:
         flags["steps"] = options.steps
     config = str(Path(options.study).parent / study["train"])
-    built = {"model": run, "data": first, "output": index}
+    built = {**study.get("build", {}), "model": run, "data": first, "output": index}
     scored = {"index": index, "run": run, "data": first, "output": evaluation}
     return [
         (run, ["model.train", "--config", config, *_flags(flags)]),
@@ -146,10 +147,14 @@ def preparations(study: dict[str, Any], options: StudyOptions) -> list[tuple[str
     folders = data_folders(study, options)
     first = next(iter(folders.values()))
     for name, config in ({} if options.data else study["prepare"]).items():
-        path = str(Path(options.study).parent / config)
+        path = Path(options.study).parent / config
         own = folders[name]
         shared = [f"--codebook={first}/codebook"] if own != first else []
-        needed.append((own, ["pipelines.prepare", "--config", path, f"--output={own}", *shared]))
+        if "held-out" in yaml.safe_load(path.read_text(encoding="utf-8")):
+            shared.append(f"--held-out={first}")
+        needed.append(
+            (own, ["pipelines.prepare", "--config", str(path), f"--output={own}", *shared])
+        )
     preset = _preset(study, options)
     if preset and not options.backbone:
         needed.append((preset, ["model.pretrained", f"--output={preset}", "--check"]))

@@ -37,6 +37,10 @@ class DualEncoder(keras.Model):
         text_table: the text rows, where the backbone's own table lacks them (`join_tables`).
         storage: `float32` or `bfloat16`, what a preset's matrices are written in.
 
+    Attributes:
+        speeds: at which speeds waveforms are heard beside their own; no part of a preset, but of
+            what a model is used for: an index has them (`scann_index.build --speeds`).
+
     Example:
         >>> encoder = DualEncoder.from_preset("demo/run/preset")
         >>> texts = encoder.encode_text(["red apple", "pomme rouge"], ["en", "fr"])
@@ -74,6 +78,7 @@ class DualEncoder(keras.Model):
         self.projection = keras.layers.Dense(dim, use_bias=False) if dim else None
         if self.projection is not None:
             self.projection.build((None, backbone.hidden_dim))
+        self.speeds: tuple[float, ...] = ()
         self.built = True
 
     def pooled(self, token_ids: Any) -> Any:
@@ -117,6 +122,9 @@ class DualEncoder(keras.Model):
     ) -> np.ndarray:
         """Speech to unit vectors.
 
+        Waveforms are heard at each of `self.speeds` too, and the vectors of one are averaged: other
+        speeds are other audio tokens of the same words, and what they have in common is the words.
+
         Args:
             speech: for each utterance either its audio tokens (any integer type, `[frames]`) or its
                 waveform (float32 `[samples]`, mono, 16 kHz).
@@ -128,6 +136,21 @@ class DualEncoder(keras.Model):
         Raises:
             ValueError: a waveform is given and the model has no codebook.
         """
+        vectors = self._encode_heard(speech, languages)
+        if not self.speeds:
+            return vectors
+        from pipelines.audio import at_speed
+
+        for speed in self.speeds:
+            heard = [at_speed(s, speed) if _is_waveform(s) else s for s in speech]
+            vectors = vectors + self._encode_heard(heard, languages)
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        means: np.ndarray = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
+        return means
+
+    def _encode_heard(
+        self, speech: Sequence[np.ndarray], languages: Sequence[str] | None
+    ) -> np.ndarray:
         import tensorflow as tf
 
         return self._encode(
@@ -143,7 +166,7 @@ class DualEncoder(keras.Model):
     def _tokenize(self, speech: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Waveforms to audio tokens; what is tokens already stays as it is."""
         tokens = list(speech)
-        waveforms = [i for i, s in enumerate(speech) if np.issubdtype(s.dtype, np.floating)]
+        waveforms = [i for i, s in enumerate(speech) if _is_waveform(s)]
         if not waveforms:
             return tokens
         if self.codebook is None:
@@ -193,6 +216,10 @@ class DualEncoder(keras.Model):
             ValueError: there is no preset, or a file of it is missing or damaged.
         """
         return preset_folder.load(cls, folder, for_arrays=for_arrays)
+
+
+def _is_waveform(speech: np.ndarray) -> bool:
+    return bool(np.issubdtype(speech.dtype, np.floating))
 
 
 def modality(token_ids: Any) -> Any:

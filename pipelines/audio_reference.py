@@ -46,6 +46,12 @@ class AudioReference(NamedTuple):
         return "#".join([text, *(["&".join(parts)] if parts else [])])
 
 
+def is_speed(number: float) -> bool:
+    """Whether something can be played at so many times its speed."""
+    slowest, fastest = SPEEDS
+    return slowest <= number <= fastest
+
+
 def parse(reference: str) -> AudioReference:
     """Takes a reference apart; what has no other form is a file."""
     span, speed = None, 1.0

@@ -47,6 +47,10 @@ def append(options: BuildOptions, beam_flags: Sequence[str] = ()) -> Bundle:
             f"{digest[:12]}: vectors of two models can't be compared; give the index's own model, "
             "or build another index"
         )
+    if options.speeds != base.speeds:
+        raise ValueError(
+            f"{options.output} was built with --speeds {_listed(base.speeds)}: append with the same"
+        )
     content = {**options.content(), "model": digest, "data": data.digest}
     if content in [added["options"] for added in base.info.get("appended", [])]:
         print(f"{options.output} has these rows already; nothing to do")
@@ -67,6 +71,10 @@ def append(options: BuildOptions, beam_flags: Sequence[str] = ()) -> Bundle:
     grown = Bundle.open(options.output)
     print(f"{grown.path}: {grown.stats['rows']:,} rows in {len(grown.shards())} index shards now")
     return grown
+
+
+def _listed(speeds: Sequence[float]) -> str:
+    return ",".join(f"{speed:g}" for speed in speeds) or "none"
 
 
 def _begin(out: OutputDir, content: dict[str, Any], overwrite: bool) -> State:

@@ -11,6 +11,7 @@ from typing import Any
 
 from pipelines import options as command_line
 from pipelines import storage
+from pipelines.audio_reference import SPEEDS, is_speed
 from pipelines.codebook import Codebook
 from pipelines.options import option
 from pipelines.output_dir import OutputDir, State
@@ -18,7 +19,7 @@ from pipelines.pairs import KIND as PAIRS
 from pipelines.pairs import shard_paths
 from pipelines.utterance import SPLITS
 from pipelines.verb import verb
-from scann_index.bundle import KIND, Bundle
+from scann_index.bundle import KIND, MOST_SPEEDS, Bundle
 from scann_index.engine_options import EngineOptions
 from scann_index.making import Making
 from scann_index.row import MODALITIES
@@ -48,6 +49,12 @@ class BuildOptions(EngineOptions):
     output: str = option(help="folder to write to, local or gs://")
     splits: tuple[str, ...] = option(("test",), help="which of train, dev, test to index")
     modalities: tuple[str, ...] = option(MODALITIES, help="what to index: speech, text")
+    speeds: tuple[float, ...] = option(
+        (),
+        help="hear each recording at these speeds too, 0.9,1.1, and queries later: its vector is "
+        "the mean. Finds more of languages never heard; reads the sound again, and takes as many "
+        "times as long as there are speeds, and its own",
+    )
     limit: int | None = option(None, help="read only so many pairs")
     append: bool = option(False, help="add the rows to the index that --output holds")
     overwrite: bool = option(False, help="replace an index made with other options")
@@ -61,13 +68,20 @@ class BuildOptions(EngineOptions):
         ):
             if not given or set(given) - set(known) or len(set(given)) < len(given):
                 raise ValueError(f"{flag} takes one or more of {','.join(known)}, each once")
+        if len(self.speeds) > MOST_SPEEDS or not all(is_speed(s) and s != 1 for s in self.speeds):
+            slowest, fastest = SPEEDS
+            raise ValueError(
+                f"--speeds takes up to {MOST_SPEEDS} numbers from {slowest:g} to {fastest:g}, not 1"
+            )
         if self.limit is not None and self.limit < 1:
             raise ValueError("--limit must be at least 1")
 
     def content(self) -> dict[str, Any]:
         """What decides the content, beside the model and the data."""
         apart = ("model", "data", "output", "append", "overwrite", "dry_run")
-        return {k: v for k, v in command_line.as_dict(self).items() if k not in apart}
+        values = {k: v for k, v in command_line.as_dict(self).items() if k not in apart}
+        # It came later: an index without it stays what it is.
+        return values if self.speeds else {k: v for k, v in values.items() if k != "speeds"}
 
 
 @verb("build")

@@ -11,6 +11,7 @@ import numpy as np
 from pipelines import quiet  # noqa: F401  (before Beam)
 from pipelines.output_dir import OutputDir
 from pipelines.pairs import KIND, from_example, shard_paths
+from pipelines.rejects import Rejected
 from scann_index.row import MODALITIES, rows_of
 from scann_index.row import Row as Row
 
@@ -18,6 +19,8 @@ import apache_beam as beam  # isort: skip
 from apache_beam.ml.inference.base import ModelHandler, RunInference  # isort: skip
 
 BLOCK_ROWS = 1024
+SOUNDS = 32
+"""So many waveforms are in memory at a time."""
 
 
 @dataclasses.dataclass
@@ -83,15 +86,17 @@ class PresetHandler(ModelHandler[Sequence[Row], Embedded, Any]):
     Args:
         preset: its folder.
         digest: its `preset_digest`: a worker that finds another model there refuses to use it.
+        speeds: see `DualEncoder.speeds`.
 
     The handler is two strings, and each worker process loads the model for itself. A block is one
     element: the model batches it by its own measure.
     """
 
-    def __init__(self, preset: str, digest: str) -> None:
+    def __init__(self, preset: str, digest: str, speeds: Sequence[float] = ()) -> None:
         super().__init__()
         self.preset = preset
         self.digest = digest
+        self.speeds = tuple(speeds)
 
     def load_model(self) -> Any:
         """Loads the model once per process.
@@ -104,7 +109,9 @@ class PresetHandler(ModelHandler[Sequence[Row], Embedded, Any]):
         found = preset_digest(self.preset)
         if found != self.digest:
             raise ValueError(f"{self.preset} is {found[:12]}, expected {self.digest[:12]}")
-        return DualEncoder.from_preset(self.preset)
+        model = DualEncoder.from_preset(self.preset)
+        model.speeds = self.speeds
+        return model
 
     def run_inference(
         self,
@@ -131,10 +138,37 @@ def embed_rows(rows: Sequence[Row], model: Any) -> np.ndarray:
         places.sort(key=lambda i: (len(rows[i].tokens), len(rows[i].text)))
         languages = [rows[i].language for i in places]
         if modality == "speech":
-            vectors[places] = model.encode_speech([rows[i].tokens for i in places], languages)
+            vectors[places] = _embed_speech([rows[i] for i in places], languages, model)
         else:
             vectors[places] = model.encode_text([rows[i].text for i in places], languages)
     return vectors
+
+
+def _embed_speech(rows: Sequence[Row], languages: Sequence[str], model: Any) -> np.ndarray:
+    """The vectors of recordings: of their audio tokens, or of their sound at several speeds."""
+    if not model.speeds:
+        vectors: np.ndarray = model.encode_speech([row.tokens for row in rows], languages)
+        return vectors
+    parts = [np.zeros((0, model.width), np.float32)]
+    for first in range(0, len(rows), SOUNDS):
+        some = slice(first, first + SOUNDS)
+        parts.append(model.encode_speech(_sounds(rows[some]), languages[some]))
+    return np.concatenate(parts)
+
+
+def _sounds(rows: Sequence[Row]) -> list[np.ndarray]:
+    """Waveforms; of a recording that can't be read again, counted, its audio tokens."""
+    from apache_beam.metrics import Metrics
+
+    from pipelines.audio import load_audio_batch
+
+    sounds = load_audio_batch([row.audio for row in rows])
+    lost = sum(isinstance(sound, Rejected) for sound in sounds)
+    Metrics.counter("embed", "unreadable_recordings").inc(lost)
+    return [
+        row.tokens if isinstance(sound, Rejected) else sound
+        for row, sound in zip(rows, sounds, strict=True)
+    ]
 
 
 @dataclasses.dataclass

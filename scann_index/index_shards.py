@@ -102,6 +102,7 @@ class WriteIndexShards(beam.PTransform):
         preset: folder of the model.
         digest: its `preset_digest`.
         choice: which engine a shard gets.
+        speeds: at which speeds recordings are heard beside their own.
     """
 
     folder: str
@@ -109,6 +110,7 @@ class WriteIndexShards(beam.PTransform):
     preset: str
     digest: str
     choice: Choice
+    speeds: Sequence[float] = ()
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -118,7 +120,7 @@ class WriteIndexShards(beam.PTransform):
         names = names_of(self.parts)
         left = {n for n in names if not storage.exists(finished_path(self.folder, n))}
         parts = dict(self.parts)
-        handler = KeyedModelHandler(PresetHandler(self.preset, self.digest))
+        handler = KeyedModelHandler(PresetHandler(self.preset, self.digest, self.speeds))
         return (
             rows
             | "KeyByShard" >> beam.Map(lambda row: (shard_of(row, parts), row))

@@ -110,7 +110,8 @@ class Making:
         if all(storage.exists(finished_path(out.path, name)) for name in names):
             return
         rows = self._rows()
-        write = WriteIndexShards(out.path, parts, self.preset, self.digest, self.options.choice)
+        model = self.preset, self.digest
+        write = WriteIndexShards(out.path, parts, *model, self.options.choice, self.options.speeds)
         with beam_runner.progress("embed and index", out.file("finished"), "*.json", len(names)):
             beam_runner.run(lambda pipeline: pipeline | rows | with_model(write), self.beam_flags)
 
@@ -135,7 +136,11 @@ class Making:
         finish_bundle(
             self.out,
             cards,
-            info={"model": model, "data": {"path": data.path, "digest": data.digest}},
+            info={
+                "model": model,
+                "data": {"path": data.path, "digest": data.digest},
+                **({"speeds": list(self.options.speeds)} if self.options.speeds else {}),
+            },
             sweeps=self.sweeps,
             stats={"groups": storage.read_json(self.out.file("counts.json"))},
             seconds=self.seconds,

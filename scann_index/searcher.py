@@ -81,7 +81,9 @@ class Searcher:
         """The `DualEncoder`."""
         from model.dual_encoder import DualEncoder
 
-        return DualEncoder.from_preset(self.preset)
+        model = DualEncoder.from_preset(self.preset)
+        model.speeds = self.bundle.speeds
+        return model
 
     @cached_property
     def window_seconds(self) -> float:

@@ -1,0 +1,117 @@
+"""Recordings heard at several speeds: in an index, in what is added to it, and in its queries."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.dual_encoder import DualEncoder
+from pipelines.audio import at_speed, load_audio
+from pipelines.output_dir import OutputDir, OutputError
+from pipelines.pairs import KIND as PAIRS
+from pipelines.pairs import Pair, write_shard
+from scann_index.build import BuildOptions, build, main
+from scann_index.bundle import Bundle
+from scann_index.search import Searcher
+from tests.tiny import spoken
+
+SPEEDS = (0.9, 1.1)
+AUDIO = [f"espeak:fr?rate=160&pitch=50&text={word}" for word in ("chien%20blanc", "la%20lune")]
+LOST = "no-such-file.wav"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> OutputDir:
+    """Two recordings, and one whose sound is gone."""
+    out = OutputDir(str(tmp_path_factory.mktemp("speeds") / "data"), kind=PAIRS)
+    out.begin({})
+    common = {"source_language": "fr", "target_language": "fr", "split": "test"}
+    pairs = [
+        Pair(
+            id=f"p{i}", task="transcription", target_text=f"texte {i}", sentence_id=f"s{i}",
+            source_tokens=spoken("chien"), audio=audio, **common,
+        )
+        for i, audio in enumerate([*AUDIO, LOST])
+    ]  # fmt: skip
+    write_shard(out.file("test-00000-of-00001.tfrecord"), pairs)
+    out.complete(files=["test-00000-of-00001.tfrecord"], stats={})
+    return out
+
+
+@pytest.fixture(scope="module")
+def options(data, tiny_preset, tmp_path_factory) -> BuildOptions:
+    output = str(tmp_path_factory.mktemp("speeds") / "index")
+    return BuildOptions(model=tiny_preset, data=data.path, output=output, speeds=SPEEDS)
+
+
+@pytest.fixture(scope="module")
+def built(options) -> Bundle:
+    return Bundle.open(build(options).path)
+
+
+def speech_vectors(bundle: Bundle) -> dict[str, np.ndarray]:
+    (shard,) = bundle.shards(modality="speech")
+    return {row.id: vector for row, vector in zip(shard.rows, shard.vectors, strict=True)}
+
+
+def test_a_recordings_vector_is_the_mean_of_what_is_heard_at_each_speed(built, tiny_preset):
+    model = DualEncoder.from_preset(tiny_preset)
+    vectors = speech_vectors(built)
+    for place, audio in enumerate(AUDIO):
+        sound = load_audio(audio)
+        heard = [sound, *(at_speed(sound, speed) for speed in SPEEDS)]
+        each = model.encode_speech(heard, ["fr"] * len(heard))
+        mean = each.sum(axis=0)
+        expected = mean / np.linalg.norm(mean)
+        np.testing.assert_allclose(vectors[f"p{place}"], expected, atol=1e-5)
+        assert np.abs(vectors[f"p{place}"] - each[0]).max() > 1e-3
+
+
+def test_a_recording_that_is_gone_is_known_by_its_audio_tokens(built, tiny_preset):
+    (expected,) = DualEncoder.from_preset(tiny_preset).encode_speech([spoken("chien")], ["fr"])
+    np.testing.assert_allclose(speech_vectors(built)["p2"], expected, atol=1e-5)
+
+
+def test_a_query_is_heard_as_the_index_was(built):
+    searcher = Searcher.open(built.path)
+    (best,) = searcher.search(audio=AUDIO[1], language="fr", modality="speech", k=1)
+    assert (best.row.id, best.score) == ("p1", pytest.approx(1, abs=1e-5))
+
+
+def test_what_is_appended_is_heard_at_the_same_speeds(built, options, tmp_path, capsys):
+    again = [f"--{k}={v}" for k, v in (("model", options.model), ("data", options.data))]
+    assert main([*again, f"--output={built.path}", "--append"]) == 1
+    assert "was built with --speeds 0.9,1.1: append with the same" in capsys.readouterr().err
+
+
+def test_an_index_without_speeds_says_nothing_of_them(options, tmp_path):
+    plain = build(dataclasses.replace(options, output=str(tmp_path / "index"), speeds=()))
+    assert Bundle.open(plain.path).speeds == ()
+    assert "speeds" not in {**plain.info, **plain.info["options"]}
+
+
+@pytest.mark.parametrize("speeds", ["1", "0.1", "nan", "0.9,1.1,0.8,1.2,0.7,1.3,0.6,1.4,0.5"])
+def test_impossible_speeds_are_refused(options, tmp_path, speeds):
+    given = [f"--model={options.model}", f"--data={options.data}", f"--output={tmp_path}"]
+    with pytest.raises(SystemExit) as exit_:
+        main([*given, f"--speeds={speeds}"])
+    assert exit_.value.code == 2
+
+
+@pytest.mark.parametrize("speeds", [[1e9], ["x"], [0.9] * 9, 3])
+def test_an_index_with_impossible_speeds_is_refused(built, tmp_path, speeds):
+    info = json.loads(Path(built.path, "info.json").read_text(encoding="utf-8"))
+    folder = OutputDir(str(tmp_path / "index"), kind="index")
+    folder.begin({})
+    for name in info["files"]:
+        path = Path(folder.file(name))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(Path(built.path, name).read_bytes())
+    keep = {k: v for k, v in info.items() if k in ("dim", "shards", "model")}
+    folder.complete(files=list(info["files"]), stats={}, info={**keep, "speeds": speeds})
+    with pytest.raises(OutputError, match=r"speeds|describes no index"):
+        Bundle.open(folder.path)
