@@ -11,7 +11,7 @@ import pytest
 from scann_index import charts, inequality, scatter, sweep_chart
 from scann_index.charts import Line
 from scann_index.scatter import Axis, Point
-from tests.scann_index.test_report import HOSTILE, Page, language
+from tests.scann_index.pages import HOSTILE, Page, language
 
 
 @pytest.mark.parametrize(

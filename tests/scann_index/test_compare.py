@@ -22,7 +22,7 @@ from scann_index.comparison import compare
 from scann_index.confidence import interval_of_difference, wilson
 from scann_index.evaluation import Evaluation
 from tests.scann_index import three_languages
-from tests.scann_index.test_report import HOSTILE, Page
+from tests.scann_index.pages import HOSTILE, Page
 
 HALF = [1] * 10 + [2] * 10
 MORE = [1] * 15 + [2] * 5

@@ -13,8 +13,8 @@ from PIL import Image
 from scann_index import figures, paper_charts
 from scann_index.charts import Line
 from tests.scann_index import three_languages
+from tests.scann_index.pages import language
 from tests.scann_index.test_compare import HALF, MORE, make_evaluation
-from tests.scann_index.test_report import language
 
 ALL = ("recall-by-language", "recall-by-hours", "training")
 SMALLEST = 5.9

@@ -20,8 +20,9 @@ from scann_index.comparison import compare
 from scann_index.evaluation import Evaluation
 from scann_index.report import render
 from tests.scann_index import three_languages
+from tests.scann_index.pages import language
 from tests.scann_index.test_compare import HALF, MORE, make_evaluation
-from tests.scann_index.test_report import groups, language
+from tests.scann_index.test_report_parts import groups
 
 CHROMIUM = next(
     (p for n in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(n))), None
