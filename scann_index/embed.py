@@ -21,6 +21,7 @@ from apache_beam.ml.inference.base import ModelHandler, RunInference  # isort: s
 BLOCK_ROWS = 1024
 SOUNDS = 32
 """So many waveforms are in memory at a time."""
+METRICS, UNREADABLE = "embed", "unreadable_recordings"
 
 
 @dataclasses.dataclass
@@ -156,6 +157,14 @@ def _embed_speech(rows: Sequence[Row], languages: Sequence[str], model: Any) -> 
     return np.concatenate(parts)
 
 
+def unreadable(result: Any) -> int:
+    """How many recordings a finished `PipelineResult` knows by their audio tokens alone."""
+    from apache_beam.metrics import MetricsFilter
+
+    wanted = MetricsFilter().with_namespace(METRICS).with_name(UNREADABLE)
+    return sum(int(found.result or 0) for found in result.metrics().query(wanted)["counters"])
+
+
 def _sounds(rows: Sequence[Row]) -> list[np.ndarray]:
     """Waveforms; of a recording that can't be read again, counted, its audio tokens."""
     from apache_beam.metrics import Metrics
@@ -164,7 +173,7 @@ def _sounds(rows: Sequence[Row]) -> list[np.ndarray]:
 
     sounds = load_audio_batch([row.audio for row in rows])
     lost = sum(isinstance(sound, Rejected) for sound in sounds)
-    Metrics.counter("embed", "unreadable_recordings").inc(lost)
+    Metrics.counter(METRICS, UNREADABLE).inc(lost)
     return [
         row.tokens if isinstance(sound, Rejected) else sound
         for row, sound in zip(rows, sounds, strict=True)

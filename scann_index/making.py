@@ -104,6 +104,7 @@ class Making:
         """Embeds and writes every shard that no earlier run finished."""
         from pipelines import beam_runner
         from pipelines.right_fitting import with_model
+        from scann_index.embed import unreadable
         from scann_index.index_shards import WriteIndexShards, finished_path, names_of
 
         out, names = self.out, names_of(parts)
@@ -113,7 +114,14 @@ class Making:
         model = self.preset, self.digest
         write = WriteIndexShards(out.path, parts, *model, self.options.choice, self.options.speeds)
         with beam_runner.progress("embed and index", out.file("finished"), "*.json", len(names)):
-            beam_runner.run(lambda pipeline: pipeline | rows | with_model(write), self.beam_flags)
+            result = beam_runner.run(
+                lambda pipeline: pipeline | rows | with_model(write), self.beam_flags
+            )
+        if lost := unreadable(result):
+            print(
+                f"recordings that can't be read again: {lost:,}; their vectors are those of their "
+                "audio tokens, at their own speed"
+            )
 
     def _measure(self, parts: dict[str, int]) -> list[ShardCard]:
         from scann_index.index_shards import names_of

@@ -60,6 +60,9 @@ def plan_lines(
     )
     yield from count_lines(counts)
     yield f"  model {preset} ({digest[:12]}), exact below {options.exact_below:,} rows"
+    if options.speeds:
+        heard = ", ".join(f"{speed:g}" for speed in sorted({1.0, *options.speeds}))
+        yield f"  recordings are read again and heard at the speeds {heard}"
     yield f"  would write {options.output}"
 
 

@@ -71,9 +71,13 @@ def test_a_recordings_vector_is_the_mean_of_what_is_heard_at_each_speed(built, t
         assert np.abs(vectors[f"p{place}"] - each[0]).max() > 1e-3
 
 
-def test_a_recording_that_is_gone_is_known_by_its_audio_tokens(built, tiny_preset):
+def test_a_recording_that_is_gone_is_known_by_its_audio_tokens_and_counted(
+    built, options, tiny_preset, tmp_path, capsys
+):
     (expected,) = DualEncoder.from_preset(tiny_preset).encode_speech([spoken("chien")], ["fr"])
     np.testing.assert_allclose(speech_vectors(built)["p2"], expected, atol=1e-5)
+    build(dataclasses.replace(options, output=str(tmp_path / "index")))
+    assert "can't be read again: 1;" in capsys.readouterr().out
 
 
 def test_a_query_is_heard_as_the_index_was(built):
