@@ -239,6 +239,7 @@ def _publish(
             "dimension": inputs.bundle.dim,
             "rows": sum(len(shard) for shard in shards),
             "engines": dict(Counter(shard.card.engine for shard in shards)),
+            "speeds": list(inputs.bundle.speeds),
         },
     }
     page = render(

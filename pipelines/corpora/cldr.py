@@ -111,7 +111,7 @@ def _read(file: str, key: str) -> dict[str, str]:
         entries = json.loads(read_file(file, _MOST_BYTES))[key]["annotations"]
         named = ((emoji, entry.get("tts")) for emoji, entry in entries.items())
         return {e: str(name[0]) for e, name in named if name and not _SKIN.search(e)}
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        if isinstance(error, Rejected):
-            raise
-        raise Rejected("invalid-row", f"no annotations of CLDR: {error}") from error
+    except Rejected:
+        raise
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise Rejected("invalid-row", f"no annotations of CLDR: {error!r}") from error

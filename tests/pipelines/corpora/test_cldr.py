@@ -70,7 +70,7 @@ def test_all_languages_are_read_and_a_name_without_text_is_a_reject(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "damage", [b"{", b"[]", b'{"annotations": {"annotations": {"x": {"tts": 3}}}}']
+    "damage", [b"{", b"[]", b"[" * 100_000, b'{"annotations": {"annotations": {"x": {"tts": 3}}}}']
 )
 def test_a_damaged_file_is_a_reject_and_the_other_languages_are_read(tmp_path, damage):
     cldr(tmp_path)
