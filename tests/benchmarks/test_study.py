@@ -80,10 +80,12 @@ def test_further_folders_are_prepared_with_the_codebook_of_the_first(capsys):
         line for line in capsys.readouterr().out.splitlines() if "pipelines.prepare" in line
     ]
     assert "--codebook" not in first
-    assert len(others) == 2
+    assert len(others) == 3
     assert all("--codebook=out/data/codebook" in line for line in others)
+    held_out = [line for line in others if "--held-out=out/data" in line]
+    assert [line.split()[4] for line in held_out] == ["configs/tuxpaint/prepare-names.yaml"]
     assert main([f"--study={study}", "--output=out", "--data=one,two"]) == 1
-    assert "study: --data takes 3 folders: data, data-more" in capsys.readouterr().err
+    assert "study: --data takes 4 folders: data, data-more" in capsys.readouterr().err
 
 
 def test_a_small_study_runs_resumes_and_tells_what_it_found(tiny_data, tmp_path, capfd):
