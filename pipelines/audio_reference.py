@@ -11,11 +11,14 @@ espeak:en?text=hello                            speech to be synthesized, see `s
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 TAR = "tar:"
 SPEEDS = (0.5, 2.0)
 """The slowest and the fastest."""
+MOST_SPEEDS = 8
+"""At so many a recording is heard at most, beside its own."""
 _NUMBER = r"(\d+(?:\.\d+)?)"
 _FRAGMENT = re.compile(rf"#(?=[ts])(?:t={_NUMBER},{_NUMBER}(?:&(?=s)|$))?(?:speed={_NUMBER})?$")
 
@@ -50,6 +53,19 @@ def is_speed(number: float) -> bool:
     """Whether something can be played at so many times its speed."""
     slowest, fastest = SPEEDS
     return slowest <= number <= fastest
+
+
+def check_speeds(speeds: Sequence[float]) -> None:
+    """That these are speeds to hear a recording at beside its own.
+
+    Raises:
+        ValueError: one of them is none, or is its own; or there are more than `MOST_SPEEDS`.
+    """
+    if len(speeds) > MOST_SPEEDS:
+        raise ValueError(f"{len(speeds)} speeds, the most is {MOST_SPEEDS}")
+    if wrong := [f"{speed:g}" for speed in speeds if not is_speed(speed) or speed == 1]:
+        slowest, fastest = SPEEDS
+        raise ValueError(f"a speed of {wrong[0]}: give {slowest:g} to {fastest:g}, other than 1")
 
 
 def parse(reference: str) -> AudioReference:

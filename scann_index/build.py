@@ -11,7 +11,7 @@ from typing import Any
 
 from pipelines import options as command_line
 from pipelines import storage
-from pipelines.audio_reference import SPEEDS, is_speed
+from pipelines.audio_reference import check_speeds
 from pipelines.codebook import Codebook
 from pipelines.options import option
 from pipelines.output_dir import OutputDir, State
@@ -19,7 +19,7 @@ from pipelines.pairs import KIND as PAIRS
 from pipelines.pairs import shard_paths
 from pipelines.utterance import SPLITS
 from pipelines.verb import verb
-from scann_index.bundle import KIND, MOST_SPEEDS, Bundle
+from scann_index.bundle import KIND, Bundle
 from scann_index.engine_options import EngineOptions
 from scann_index.making import Making
 from scann_index.row import MODALITIES
@@ -51,9 +51,9 @@ class BuildOptions(EngineOptions):
     modalities: tuple[str, ...] = option(MODALITIES, help="what to index: speech, text")
     speeds: tuple[float, ...] = option(
         (),
-        help="hear each recording at these speeds too, 0.9,1.1, and queries later: its vector is "
-        "the mean. Finds more of languages never heard; reads the sound again, and takes as many "
-        "times as long as there are speeds, and its own",
+        help="hear each recording at these speeds too, 0.9,1.1, and later the queries: its vector "
+        "is the mean. Finds more of languages never heard; reads the sound again, which takes the "
+        "speech encoder's time once for each speed and once for its own",
     )
     limit: int | None = option(None, help="read only so many pairs")
     append: bool = option(False, help="add the rows to the index that --output holds")
@@ -68,11 +68,7 @@ class BuildOptions(EngineOptions):
         ):
             if not given or set(given) - set(known) or len(set(given)) < len(given):
                 raise ValueError(f"{flag} takes one or more of {','.join(known)}, each once")
-        if len(self.speeds) > MOST_SPEEDS or not all(is_speed(s) and s != 1 for s in self.speeds):
-            slowest, fastest = SPEEDS
-            raise ValueError(
-                f"--speeds takes up to {MOST_SPEEDS} numbers from {slowest:g} to {fastest:g}, not 1"
-            )
+        check_speeds(self.speeds)
         if self.limit is not None and self.limit < 1:
             raise ValueError("--limit must be at least 1")
 

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from pipelines import storage
-from pipelines.audio_reference import is_speed
+from pipelines.audio_reference import check_speeds
 from pipelines.output_dir import OutputDir, OutputError
 from scann_index import local_copy
 from scann_index.engine import Engine, files_of, open_exact, open_trained, train
@@ -38,8 +38,6 @@ from scann_index.shard_card import ShardCard as ShardCard
 from scann_index.shard_card import shard_name as shard_name
 
 KIND = "index"
-MOST_SPEEDS = 8
-"""At so many speeds a recording is heard at most, beside its own."""
 _CHECKED_AT_ONCE = 2**16
 
 
@@ -209,11 +207,9 @@ class Bundle:
             cards = [ShardCard(**card) for card in info["shards"]]
             files = dict(info["files"])
             str(info["model"]["digest"])
-            speeds = [float(speed) for speed in info.get("speeds", ())]
+            check_speeds([float(speed) for speed in info.get("speeds", ())])
         except (KeyError, TypeError, ValueError) as error:
             raise OutputError(f"{path}/info.json describes no index: {error!r}") from None
-        if len(speeds) > MOST_SPEEDS or not all(is_speed(speed) for speed in speeds):
-            raise OutputError(f"{path}/info.json: {speeds} are no speeds to hear recordings at")
         expected = {name for card in cards for name in card.files}
         if len({card.folder for card in cards}) < len(cards) or not cards:
             raise OutputError(f"{path}/info.json describes no index: no shards, or one twice")

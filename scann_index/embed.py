@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pipelines import quiet  # noqa: F401  (before Beam)
+from pipelines.length_batches import FRAMES_PER_SECOND
 from pipelines.output_dir import OutputDir
 from pipelines.pairs import KIND, from_example, shard_paths
 from pipelines.rejects import Rejected
@@ -19,9 +20,9 @@ import apache_beam as beam  # isort: skip
 from apache_beam.ml.inference.base import ModelHandler, RunInference  # isort: skip
 
 BLOCK_ROWS = 1024
-SOUNDS = 32
-"""So many waveforms are in memory at a time."""
-METRICS, UNREADABLE = "embed", "unreadable_recordings"
+SOUND_SECONDS = 600
+"""So much sound is in memory at a time, or a single recording: 38 MB for each speed."""
+METRICS = "unreadable_recordings"
 
 
 @dataclasses.dataclass
@@ -89,7 +90,7 @@ class PresetHandler(ModelHandler[Sequence[Row], Embedded, Any]):
         digest: its `preset_digest`: a worker that finds another model there refuses to use it.
         speeds: see `DualEncoder.speeds`.
 
-    The handler is two strings, and each worker process loads the model for itself. A block is one
+    The handler says which model, and each worker process loads it for itself. A block is one
     element: the model batches it by its own measure.
     """
 
@@ -151,18 +152,20 @@ def _embed_speech(rows: Sequence[Row], languages: Sequence[str], model: Any) -> 
         vectors: np.ndarray = model.encode_speech([row.tokens for row in rows], languages)
         return vectors
     parts = [np.zeros((0, model.width), np.float32)]
-    for first in range(0, len(rows), SOUNDS):
-        some = slice(first, first + SOUNDS)
-        parts.append(model.encode_speech(_sounds(rows[some]), languages[some]))
+    # Whole recordings in the order given, cut where another `SOUND_SECONDS` begin.
+    begun = np.cumsum([len(row.tokens) for row in rows]) // (SOUND_SECONDS * FRAMES_PER_SECOND)
+    for some in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(begun)) + 1):
+        sounds = _sounds([rows[i] for i in some])
+        parts.append(model.encode_speech(sounds, [languages[i] for i in some]))
     return np.concatenate(parts)
 
 
-def unreadable(result: Any) -> int:
-    """How many recordings a finished `PipelineResult` knows by their audio tokens alone."""
+def unreadable(result: Any) -> dict[str, int]:
+    """By reason, the recordings a finished `PipelineResult` knows by their audio tokens alone."""
     from apache_beam.metrics import MetricsFilter
 
-    wanted = MetricsFilter().with_namespace(METRICS).with_name(UNREADABLE)
-    return sum(int(found.result or 0) for found in result.metrics().query(wanted)["counters"])
+    found = result.metrics().query(MetricsFilter().with_namespace(METRICS))["counters"]
+    return {counter.key.metric.name: int(counter.result or 0) for counter in found}
 
 
 def _sounds(rows: Sequence[Row]) -> list[np.ndarray]:
@@ -171,13 +174,12 @@ def _sounds(rows: Sequence[Row]) -> list[np.ndarray]:
 
     from pipelines.audio import load_audio_batch
 
-    sounds = load_audio_batch([row.audio for row in rows])
-    lost = sum(isinstance(sound, Rejected) for sound in sounds)
-    Metrics.counter(METRICS, UNREADABLE).inc(lost)
-    return [
-        row.tokens if isinstance(sound, Rejected) else sound
-        for row, sound in zip(rows, sounds, strict=True)
-    ]
+    heard = []
+    for row, sound in zip(rows, load_audio_batch([row.audio for row in rows]), strict=True):
+        if isinstance(sound, Rejected):
+            Metrics.counter(METRICS, sound.reason).inc()
+        heard.append(row.tokens if isinstance(sound, Rejected) else sound)
+    return heard
 
 
 @dataclasses.dataclass

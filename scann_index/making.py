@@ -118,8 +118,9 @@ class Making:
                 lambda pipeline: pipeline | rows | with_model(write), self.beam_flags
             )
         if lost := unreadable(result):
+            reasons = ", ".join(f"{count:,} {reason}" for reason, count in sorted(lost.items()))
             print(
-                f"recordings that can't be read again: {lost:,}; their vectors are those of their "
+                f"recordings that can't be read again: {reasons}; their vectors are those of their "
                 "audio tokens, at their own speed"
             )
 

@@ -22,6 +22,7 @@ from scann_index.mine_quality import BY_SENTENCE
 from scann_index.row import MODALITIES
 
 if TYPE_CHECKING:
+    from scann_index.embed import PresetHandler
     from scann_index.mine_blocks import Side
 
 KIND = "mined"
@@ -147,15 +148,15 @@ def mine(options: MineOptions, beam_flags: Sequence[str] = ()) -> OutputDir:
     sides = options.sides()
     for side in sides:
         side.collection.check()
-    preset, digest = find_model(options, sides)
-    inputs = {side.name: side.collection.digest for side in sides} | {"model": digest}
+    model = find_model(options, sides)
+    inputs = {side.name: side.collection.digest for side in sides} | {"model": model.digest}
     out = OutputDir(options.output, kind=KIND)
     if out.begin({**options.content(), **inputs}, overwrite=options.overwrite) is State.COMPLETE:
         print(f"{out.path} is complete; nothing to do")
         return out
     started = time.time()
     counts = _count(options, out, sides, beam_flags)
-    blocks = _embed(options, out, sides, counts, (preset, digest), beam_flags)
+    blocks = _embed(options, out, sides, counts, model, beam_flags)
     embedded = time.time()
     _search(options, out, blocks, beam_flags)
     searched = time.time()
@@ -172,8 +173,8 @@ def mine(options: MineOptions, beam_flags: Sequence[str] = ()) -> OutputDir:
     return out
 
 
-def find_model(options: MineOptions, sides: Sequence[Side]) -> tuple[str, str]:
-    """The preset that embeds what is not embedded yet, and its digest.
+def find_model(options: MineOptions, sides: Sequence[Side]) -> PresetHandler:
+    """The model that embeds what is not embedded yet, hearing it as an index beside it was heard.
 
     Raises:
         OutputError: an index was built with another model than the other side.
@@ -181,6 +182,7 @@ def find_model(options: MineOptions, sides: Sequence[Side]) -> tuple[str, str]:
     """
     from scann_index.build import find_model as find_preset
     from scann_index.collection import open_bundle
+    from scann_index.embed import PresetHandler
     from scann_index.searcher import Searcher
 
     indexes = [side.collection.path for side in sides if side.collection.kind == INDEX]
@@ -188,13 +190,14 @@ def find_model(options: MineOptions, sides: Sequence[Side]) -> tuple[str, str]:
         one, other = (open_bundle(path).model_digest for path in indexes)
         if one != other:
             raise OutputError(f"{indexes[0]} and {indexes[1]} were built with different models")
-        return "", one
+        return PresetHandler("", one)
     if indexes:
         searcher = Searcher.open(indexes[0], options.model)
-        return searcher.preset, searcher.bundle.model_digest
+        bundle = searcher.bundle
+        return PresetHandler(searcher.preset, bundle.model_digest, bundle.speeds)
     if not options.model:
         raise ValueError("say with which --model to embed the collections")
-    return find_preset(options.model)
+    return PresetHandler(*find_preset(options.model))
 
 
 def _run(transform: Any, beam_flags: Sequence[str]) -> None:
@@ -234,7 +237,7 @@ def _embed(
     out: OutputDir,
     sides: Sequence[Side],
     counts: dict[str, Any],
-    model: tuple[str, str],
+    model: PresetHandler,
     beam_flags: Sequence[str],
 ) -> dict[str, list[str]]:
     """Writes the blocks that no earlier run wrote; returns the names of each side's."""
@@ -245,7 +248,7 @@ def _embed(
     for side in sides:
         names = blocks_of(side.name, counts[side.name]["distinct"], options.block_rows)
         if not all(storage.exists(block_path(out.path, name, "json")) for name in names):
-            write = WriteBlocks(out.path, side, names, *model)
+            write = WriteBlocks(out.path, side, names, model)
             pattern = f"{side.name}-*.json"
             with beam_runner.progress(
                 f"embed {side.name}", out.file("blocks"), pattern, len(names)
@@ -308,7 +311,7 @@ def plan(options: MineOptions, beam_flags: Sequence[str] = ()) -> str:
     sides = options.sides()
     for side in sides:
         side.collection.check()
-    _, digest = find_model(options, sides)
+    digest = find_model(options, sides).digest
     lines = []
     with tempfile.TemporaryDirectory() as folder:
         for name, counted in _count(

@@ -157,15 +157,13 @@ class WriteBlocks(beam.PTransform):
         folder: of the mining.
         side: what is read.
         names: of its blocks.
-        preset: folder of the model; unused where an index has the vectors already.
-        digest: its `preset_digest`.
+        model: embeds them; unused where an index has the vectors already.
     """
 
     folder: str
     side: Side
     names: Sequence[str]
-    preset: str
-    digest: str
+    model: PresetHandler
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -193,7 +191,7 @@ class WriteBlocks(beam.PTransform):
                 partial(_take_vectors, self.side.collection.path)
             )
         else:
-            handler = KeyedModelHandler(PresetHandler(self.preset, self.digest))
+            handler = KeyedModelHandler(self.model)
             blocks = (
                 blocks
                 | beam.MapTuple(lambda name, found: ((name, found), [one.row for one in found]))

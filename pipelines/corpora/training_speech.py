@@ -61,11 +61,7 @@ class TrainingSpeech:
     ) -> None:
         if unknown := sorted({*languages, *synthetic_languages} - set(LANGUAGES)):
             raise ValueError(f"{', '.join(unknown)}: no language known here")
-        slowest, fastest = audio_reference.SPEEDS
-        if wrong := [f"{s:g}" for s in speeds if not slowest <= s <= fastest or s == 1]:
-            raise ValueError(
-                f"a speed of {wrong[0]}: give {slowest:g} to {fastest:g}, other than 1"
-            )
+        audio_reference.check_speeds(speeds)
         if synthetic < 0:
             raise ValueError("synthetic speech in fewer than 0 voices")
         self.name = corpus.name

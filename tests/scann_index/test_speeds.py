@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from model.dual_encoder import DualEncoder
+from pipelines import audio
 from pipelines.audio import at_speed, load_audio
+from pipelines.length_batches import FRAMES_PER_SECOND
 from pipelines.output_dir import OutputDir, OutputError
 from pipelines.pairs import KIND as PAIRS
 from pipelines.pairs import Pair, write_shard
+from scann_index import embed
 from scann_index.build import BuildOptions, build, main
 from scann_index.bundle import Bundle
+from scann_index.embed import PresetHandler
+from scann_index.mine import MineOptions, find_model
 from scann_index.search import Searcher
 from tests.tiny import spoken
 
@@ -33,9 +38,9 @@ def data(tmp_path_factory) -> OutputDir:
     pairs = [
         Pair(
             id=f"p{i}", task="transcription", target_text=f"texte {i}", sentence_id=f"s{i}",
-            source_tokens=spoken("chien"), audio=audio, **common,
+            source_tokens=spoken("chien"), audio=uri, **common,
         )
-        for i, audio in enumerate([*AUDIO, LOST])
+        for i, uri in enumerate([*AUDIO, LOST])
     ]  # fmt: skip
     write_shard(out.file("test-00000-of-00001.tfrecord"), pairs)
     out.complete(files=["test-00000-of-00001.tfrecord"], stats={})
@@ -61,8 +66,8 @@ def speech_vectors(bundle: Bundle) -> dict[str, np.ndarray]:
 def test_a_recordings_vector_is_the_mean_of_what_is_heard_at_each_speed(built, tiny_preset):
     model = DualEncoder.from_preset(tiny_preset)
     vectors = speech_vectors(built)
-    for place, audio in enumerate(AUDIO):
-        sound = load_audio(audio)
+    for place, uri in enumerate(AUDIO):
+        sound = load_audio(uri)
         heard = [sound, *(at_speed(sound, speed) for speed in SPEEDS)]
         each = model.encode_speech(heard, ["fr"] * len(heard))
         mean = each.sum(axis=0)
@@ -76,8 +81,8 @@ def test_a_recording_that_is_gone_is_known_by_its_audio_tokens_and_counted(
 ):
     (expected,) = DualEncoder.from_preset(tiny_preset).encode_speech([spoken("chien")], ["fr"])
     np.testing.assert_allclose(speech_vectors(built)["p2"], expected, atol=1e-5)
-    build(dataclasses.replace(options, output=str(tmp_path / "index")))
-    assert "can't be read again: 1;" in capsys.readouterr().out
+    build(replace(options, output=str(tmp_path / "index")))
+    assert "can't be read again: 1 missing-file;" in capsys.readouterr().out
 
 
 def test_a_query_is_heard_as_the_index_was(built):
@@ -92,8 +97,27 @@ def test_what_is_appended_is_heard_at_the_same_speeds(built, options, tmp_path, 
     assert "was built with --speeds 0.9,1.1: append with the same" in capsys.readouterr().err
 
 
+def test_sound_is_read_a_part_at_a_time_and_gives_the_same(built, data, tiny_preset, monkeypatch):
+    (shard,) = built.shards(modality="speech")
+    handler = PresetHandler(tiny_preset, built.model_digest, SPEEDS)
+    rows = [replace(row, tokens=spoken("chien")) for row in shard.rows]
+    read: list[int] = []
+    load = audio.load_audio_batch
+    monkeypatch.setattr(audio, "load_audio_batch", lambda r: read.append(len(r)) or load(r))
+    monkeypatch.setattr(embed, "SOUND_SECONDS", 2 * len(rows[0].tokens) / FRAMES_PER_SECOND)
+    vectors = embed.embed_rows(rows, handler.load_model())
+    assert read == [1, 2]
+    np.testing.assert_allclose(vectors, shard.vectors, atol=1e-5)
+    assert embed.embed_rows([], handler.load_model()).shape == (0, built.dim)
+
+
+def test_what_is_mined_against_an_index_is_heard_as_it_was(built, data):
+    options = MineOptions(left=built.path, right=data.path, output="unused")
+    assert find_model(options, options.sides()).speeds == SPEEDS
+
+
 def test_an_index_without_speeds_says_nothing_of_them(options, tmp_path):
-    plain = build(dataclasses.replace(options, output=str(tmp_path / "index"), speeds=()))
+    plain = build(replace(options, output=str(tmp_path / "index"), speeds=()))
     assert Bundle.open(plain.path).speeds == ()
     assert "speeds" not in {**plain.info, **plain.info["options"]}
 
