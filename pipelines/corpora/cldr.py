@@ -1,4 +1,4 @@
-"""Unicode CLDR's names of emoji in more than a hundred languages, each paired with the English one.
+"""Unicode CLDR's names of emoji in some ninety languages, each paired with the English one.
 
     annotations/fr/annotations.json           {"annotations": {"annotations":
                                                   {"🦎": {"default": […], "tts": ["lézard"]}, …}}}
@@ -22,11 +22,13 @@ from typing import Any
 from pipelines import storage
 from pipelines.audio_source import read_file
 from pipelines.corpora.bitext import bitext_pair
-from pipelines.corpora.language_code import language_code
 from pipelines.pairs import Pair
 from pipelines.rejects import Reject, Rejected
+from pipelines.utterance import LANGUAGES
 
 _FILE = re.compile(r"(?:.*/)?(annotations(?:Derived)?)/([a-z]{2,3})/annotations\.json")
+_CODES = {"no": "nb"}
+"""CLDR keeps Bokmål, which has a name of its own, under Norwegian."""
 _SKIN = re.compile("[\U0001f3fb-\U0001f3ff]")
 _MOST_BYTES = 2**23
 
@@ -52,9 +54,11 @@ class CldrCorpus:
         self._files: dict[str, list[tuple[str, str]]] = {}
         for name, _ in storage.list_tree(path):
             if match := _FILE.fullmatch(name):
-                files = self._files.setdefault(_code(match[2]), [])
-                files.append((storage.join(path, name), match[1]))
-        there = sorted(set(self._files) - {"en", ""})
+                language = _CODES.get(match[2], match[2])
+                if language in LANGUAGES:
+                    files = self._files.setdefault(language, [])
+                    files.append((storage.join(path, name), match[1]))
+        there = sorted(set(self._files) - {"en"})
         self.languages = tuple(languages) or tuple(there)
         if "en" not in self._files or not there:
             raise ValueError(
@@ -98,17 +102,10 @@ class CldrCorpus:
         return names, rejects
 
 
-def _code(tag: str) -> str:
-    """The key of `LANGUAGES`, empty where there is none."""
-    try:
-        return language_code(tag)
-    except Rejected:
-        return ""
-
-
 def _read(file: str, key: str) -> dict[str, str]:
     try:
-        entries = json.loads(read_file(file, _MOST_BYTES))[key]["annotations"]
+        # A language that inherits all names of another has none in its file.
+        entries = json.loads(read_file(file, _MOST_BYTES))[key].get("annotations", {})
         named = ((emoji, entry.get("tts")) for emoji, entry in entries.items())
         return {e: str(name[0]) for e, name in named if name and not _SKIN.search(e)}
     except Rejected:

@@ -69,6 +69,21 @@ def test_all_languages_are_read_and_a_name_without_text_is_a_reject(tmp_path):
     ]
 
 
+def test_a_language_is_read_under_its_own_code_and_none_under_anothers(tmp_path):
+    others = {tag: {"🦎": f"lizard in {tag}"} for tag in ("no", "nn", "ku", "eu")}
+    cldr(tmp_path, names={"en": NAMES["en"], **others})
+
+    assert rows(CldrCorpus(str(tmp_path))) == [("cldr-nb-1f98e", "lizard in no", "lizard")]
+
+
+def test_a_language_that_inherits_all_its_names_has_none(tmp_path):
+    cldr(tmp_path)
+    path = tmp_path / "cldr-annotations/package/annotations/el/annotations.json"
+    path.write_text('{"annotations": {"identity": {"language": "el"}}}')
+
+    assert rows(CldrCorpus(str(tmp_path), languages=["el"])) == []
+
+
 @pytest.mark.parametrize(
     "damage", [b"{", b"[]", b"[" * 100_000, b'{"annotations": {"annotations": {"x": {"tts": 3}}}}']
 )
