@@ -4,7 +4,8 @@ Writes a manifest of `espeak:` references, one for each text that is spoken in a
 that no training speech has. With it the usual verbs tell whether a model fails at a language, or at
 the people who speak it:
 
-    python -m benchmarks.espeak_queries --data tuxpaint/data --output tuxpaint/espeak.tsv
+    python -m benchmarks.espeak_queries --data tuxpaint/data --output tuxpaint/espeak.tsv \\
+        --languages es,fr,ru,ro,ca,bg,be,el,da
     python -m pipelines.prepare --corpus tuxpaint/espeak.tsv --output tuxpaint/espeak \\
         --speech-encoder whisper_base@6 --codebook tuxpaint/data/codebook
     python -m scann_index.build --model tuxpaint/run --data tuxpaint/espeak \\
@@ -41,7 +42,7 @@ class EspeakOptions:
     data: str = option(help="folder written by pipelines.prepare")
     output: str = option(help="the manifest to write, ending in .tsv")
     split: str = option("test", help="whose texts are spoken", choices=("test", "dev"))
-    languages: tuple[str, ...] = option((), help="only these; else all that eSpeak speaks")
+    languages: tuple[str, ...] = option((), help="only these; else all that are spoken in it")
 
 
 def rows(pairs: Iterator[Pair], options: EspeakOptions) -> Iterator[tuple[str, ...]]:
@@ -49,11 +50,8 @@ def rows(pairs: Iterator[Pair], options: EspeakOptions) -> Iterator[tuple[str, .
     seen = set()
     for pair in pairs:
         language, text = pair.source_language, pair.target_text
-        if pair.task != "transcription" or (
-            options.languages and language not in options.languages
-        ):
-            continue
-        if (language, text) in seen:
+        wanted = not options.languages or language in options.languages
+        if pair.task != "transcription" or not wanted or (language, text) in seen:
             continue
         seen.add((language, text))
         draw = zlib.crc32(f"{language} {text}".encode())
@@ -72,9 +70,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     text = io.StringIO()
     writer = csv.writer(text, delimiter="\t", lineterminator="\n")
     writer.writerow(COLUMNS)
-    writer.writerows(rows(read_pairs(data, options.split), options))
+    queries = list(rows(read_pairs(data, options.split), options))
+    writer.writerows(queries)
     storage.write_bytes(options.output, text.getvalue().encode("utf-8"))
-    print(f"{options.output}: {text.getvalue().count(chr(10)) - 1:,} texts")
+    print(f"{options.output}: {len(queries):,} texts")
 
 
 if __name__ == "__main__":

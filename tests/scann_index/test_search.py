@@ -23,11 +23,6 @@ ANIMALS = {"bird", "cat", "dog", "fish", "horse", "moon"}
 
 
 @pytest.fixture(scope="module")
-def searcher(project) -> Searcher:
-    return Searcher.open(str(project / "index"))
-
-
-@pytest.fixture(scope="module")
 def recording(tmp_path_factory) -> str:
     """A second of a rising tone as 8-bit stereo at 22,050 Hz."""
     path = tmp_path_factory.mktemp("sound") / "tone.wav"

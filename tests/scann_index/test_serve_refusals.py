@@ -13,19 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from scann_index.searcher import Searcher
-from scann_index.serve_app import Settings, create_app
-from tests.scann_index.requests import LIMITS, ask, post, refusal, tone
-
-
-@pytest.fixture(scope="module")
-def searcher(project) -> Searcher:
-    return Searcher.open(str(project / "index"))
-
-
-@pytest.fixture(scope="module")
-def app(searcher):
-    return create_app(searcher, Settings(limits=LIMITS, batch_wait=0.1))
+from tests.scann_index.requests import ask, post, refusal, tone
 
 
 @pytest.mark.parametrize(
