@@ -73,10 +73,15 @@ def settled(options: TrainOptions, arrays: OutputDir) -> TrainOptions:
         ValueError: it is said, and otherwise.
     """
     from model.arrays import FIXED
+    from model.fresh_encoder import TINY, TINY_OWN
 
     values = {name: arrays.info["options"][name] for name in FIXED}
-    if not values["pretrained"] or values["backbone"] == "tiny":
-        # A random model's seed is that of its weights, which are there already.
+    if values["backbone"] == TINY:
+        values = {name: value for name, value in values.items() if name not in TINY_OWN}
+    elif values["pretrained"]:
+        # A preset can be forgotten; what was drawn without it can't be had back.
+        del values["pretrained"]
+    else:
         values["seed"] = arrays.info["options"]["seed"]
     defaults = {field.name: field.default for field in dataclasses.fields(options)}
     for name, value in values.items():

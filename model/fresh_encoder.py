@@ -9,7 +9,7 @@ import numpy as np
 from model.backbone import centroid_rows, create_backbone, extend_vocabulary, random_rows
 from model.dual_encoder import DualEncoder
 from model.matmul_layers import use_matmuls
-from model.presets import deviation, freeze_blocks, load_pretrained, load_tokenizer
+from model.presets import deviation, draw_anew, freeze_blocks, load_pretrained, load_tokenizer
 from model.text_table import TextTable
 from model.tokenization import PresetTokenizer
 from model.vocabulary import ANY_LANGUAGE, SPEECH, TEXT, Vocabulary
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 TINY = "tiny"
 TINY_LAYERS = 2
+TINY_OWN = ("layers", "hidden_dim", "pooling", "standardize", "embedding_dim", "audio_rows")
+"""Options of a tiny backbone that say nothing of its tokens."""
 
 
 def fresh_encoder(
@@ -47,19 +49,49 @@ def fresh_encoder(
 
 
 def stored_encoder(options: TrainOptions, arrays: OutputDir) -> DualEncoder:
-    """The encoder that `model.arrays` made, its audio rows drawn by this run's seed."""
+    """The encoder that `model.arrays` made, or one that this run's options draw in its place.
+
+    Of a preset, its audio rows are drawn by the run's seed, or all of it without `pretrained`. A
+    tiny one is made of any size and seed, since no token of its texts depends on them.
+    """
+    written = arrays.info["options"]
     encoder = DualEncoder.from_preset(arrays.file("preset"), for_arrays=True)
     codebook: Any = encoder.codebook
-    if options.seed != arrays.info["options"]["seed"]:
-        own = encoder.backbone.token_embedding.embeddings
-        rows = ops.convert_to_numpy(own).copy()
-        audio = _audio_rows(options, codebook, rows.shape[1])
-        rows[-codebook.size :] = audio * (rows[-codebook.size :].std() / audio.std())
-        own.assign(rows)
+    if options.backbone == TINY:
+        if any(getattr(options, name) != written[name] for name in ("seed", *TINY_OWN)):
+            encoder = _tiny(options, codebook, encoder.vocabulary.trained_languages)
+    elif options.pretrained != written["pretrained"]:
+        _forget(encoder, options)
+    elif options.seed != written["seed"]:
+        own = ops.convert_to_numpy(encoder.backbone.token_embedding.embeddings)
+        _assign_audio_rows(encoder, options, own[-codebook.size :].std())
     if options.train == "audio":
         freeze_blocks(encoder.backbone)
     use_matmuls(encoder.backbone)
     return encoder
+
+
+def _forget(encoder: DualEncoder, options: TrainOptions) -> None:
+    """Leaves of a preset its architecture alone."""
+    tokenizer: Any = encoder.vocabulary.tokenizer
+    whole = tokenizer.config()["size"]
+    table = draw_anew(encoder.backbone, encoder.text_table, whole, seed=options.seed)
+    own = encoder.backbone.token_embedding.embeddings
+    rows = ops.convert_to_numpy(own).copy()
+    first_text = encoder.vocabulary.first_text
+    rows[:first_text] = table[:first_text]
+    rows[SPEECH] = rows[TEXT]
+    own.assign(rows)
+    _assign_audio_rows(encoder, options, table.std())
+
+
+def _assign_audio_rows(encoder: DualEncoder, options: TrainOptions, deviation: float) -> None:
+    codebook: Any = encoder.codebook
+    own = encoder.backbone.token_embedding.embeddings
+    rows = ops.convert_to_numpy(own).copy()
+    audio = _audio_rows(options, codebook, rows.shape[1])
+    rows[-codebook.size :] = audio * (deviation / audio.std())
+    own.assign(rows)
 
 
 def _tiny(

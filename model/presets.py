@@ -102,6 +102,31 @@ def load_pretrained(
     return Pretrained(backbone, text_table)
 
 
+def draw_anew(backbone: Any, text_table: TextTable, rows: int, *, seed: int) -> np.ndarray:
+    """Puts random weights in place of a preset's, as if it had never been trained.
+
+    Args:
+        backbone: with its table joined to `text_table`; its blocks are drawn anew, its own table
+            is left.
+        text_table: rows of the preset's text table, all or some.
+        rows: how many that table has in all.
+        seed: seeds the weights.
+
+    Returns:
+        The whole text table drawn, float32 `[rows, dim]`.
+    """
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    fresh = type(backbone).from_config(backbone_config(backbone))
+    _copy_blocks(fresh, backbone)
+    initializer = fresh.token_embedding.embeddings_initializer
+    table: np.ndarray = keras.ops.convert_to_numpy(initializer((rows, text_table.dim)))
+    kept = text_table.token_ids
+    text_table.embeddings.assign(table if kept is None else table[kept])
+    return table
+
+
 def backbone_config(backbone: Any) -> dict[str, Any]:
     """What makes a backbone again, all of it: not every family's `get_config` tells everything."""
     config: dict[str, Any] = backbone.get_config()

@@ -202,6 +202,8 @@ def train(options: TrainOptions) -> OutputDir:
 
 def build(options: TrainOptions, data: Sequence[OutputDir]) -> Any:
     """A compiled `ContrastiveModel` with fresh weights."""
+    import keras
+
     from model.contrastive import ContrastiveModel
     from model.fresh_encoder import fresh_encoder, stored_encoder
     from model.optimizer import create_optimizer, head_axes
@@ -222,7 +224,8 @@ def build(options: TrainOptions, data: Sequence[OutputDir]) -> Any:
         heads=head_axes(encoder.backbone),
         precision=encoder.backbone.compute_dtype,
     )
-    model.compile(optimizer=optimizer, jit_compile=False)
+    # On JAX, what is not compiled is run operation by operation.
+    model.compile(optimizer=optimizer, jit_compile=keras.backend.backend() == "jax")
     optimizer.build(model.trainable_variables)
     return model
 
@@ -272,6 +275,9 @@ def _be_deterministic() -> None:
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
+    elif keras.backend.backend() == "jax":
+        # Its way back adds in no fixed order, and sequences are too short to gain from it.
+        keras.config.disable_flash_attention()
 
 
 def plan(options: TrainOptions) -> str:

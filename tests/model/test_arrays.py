@@ -1,3 +1,4 @@
+import dataclasses
 import importlib.util
 import json
 import os
@@ -18,6 +19,8 @@ from model.text_rows import write as write_text_rows
 from model.train import TrainOptions, build, train
 from pipelines.output_dir import OutputDir
 from tests.families import make_preset
+
+from keras import ops  # isort: skip
 
 SMALL = {
     "steps": 8,
@@ -194,6 +197,44 @@ def _train_until(options: TrainOptions, step: int) -> None:
         train(options)
     finally:
         training_run.save_checkpoint = save
+
+
+def test_arrays_of_a_preset_serve_its_random_twin_too(arrays, options, preset, tmp_path):
+    """As `--no-pretrained` makes it of the preset itself: alike in law, not in numbers."""
+    twins = [
+        build(on_arrays(options, tmp_path, pretrained=False, seed=s), [arrays]) for s in (1, 2)
+    ]
+    stored = build(on_arrays(options, tmp_path), [arrays]).encoder
+    written = dataclasses.replace(options, output=str(tmp_path / "random"), pretrained=False)
+    expected = build(on_arrays(written, tmp_path), [write(written)]).encoder
+    for weight, *others in zip(
+        stored.weights, expected.weights, *(t.encoder.weights for t in twins), strict=True
+    ):
+        values, law, one, other = (np.asarray(ops.cast(w, "float32")) for w in (weight, *others))
+        if values.ndim > 1 and values.std() > 0:
+            assert not np.array_equal(one, values)
+            assert not np.array_equal(one, other)
+            assert one.std() == pytest.approx(law.std(), rel=0.2), weight.path
+        else:
+            assert np.array_equal(one, law), weight.path
+    random = OutputDir.open(written.output, kind="arrays")
+    assert not settled(TrainOptions(arrays=random.path, output="unused"), random).pretrained
+
+
+def test_arrays_of_a_tiny_backbone_serve_any_size_and_seed(tiny_data, options, tmp_path):
+    tiny = dataclasses.replace(options, output=str(tmp_path / "arrays"), backbone="tiny")
+    arrays = write(tiny)
+    same, wider, other = (
+        build(on_arrays(tiny, tmp_path, **changes), [arrays]).encoder
+        for changes in ({}, {"hidden_dim": 64, "layers": 3}, {"seed": 7})
+    )
+    assert (wider.width, wider.backbone.num_layers) == (64, 3)
+    stored = DualEncoder.from_preset(arrays.file("preset"), for_arrays=True)
+    tables = [np.asarray(e.backbone.token_embedding.embeddings) for e in (stored, same, other)]
+    assert np.array_equal(tables[0], tables[1])
+    assert not np.array_equal(tables[0], tables[2])
+    train(on_arrays(tiny, tmp_path / "run", hidden_dim=64, seed=3))
+    assert DualEncoder.from_preset(str(tmp_path / "run" / "preset")).width == 64
 
 
 def test_what_the_arrays_settled_need_not_be_said_and_can_not_be_changed(arrays, options, tmp_path):
