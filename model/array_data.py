@@ -251,15 +251,17 @@ def dev_recall(encoder: Any, pairs: ArrayPairs) -> dict[str, float]:
     """As `model.training_run.dev_recall`, of arrays."""
     vocabulary = encoder.vocabulary
     lengths = {"source": vocabulary.max_speech_tokens, "target": vocabulary.max_text_tokens}
+    rows = np.flatnonzero(~pairs.is_text)
+    heard, read = pairs.source.take(rows), pairs.target.take(rows)
+    # All at once: every other shape would be compiled for itself.
+    speech = encoder.encode_ids(
+        source_ids(heard, pairs.source_prefix[rows], pairs.is_text[rows], vocabulary, lengths)
+    )
+    text = encoder.encode_ids(target_ids(read, pairs.target_prefix[rows], vocabulary, lengths))
     recalls = {}
-    for language in sorted(set(pairs.language[~pairs.is_text].tolist())):
-        rows = np.flatnonzero((pairs.language == language) & ~pairs.is_text)
-        heard, read = pairs.source.take(rows), pairs.target.take(rows)
-        speech = source_ids(
-            heard, pairs.source_prefix[rows], pairs.is_text[rows], vocabulary, lengths
-        )
-        text = target_ids(read, pairs.target_prefix[rows], vocabulary, lengths)
-        sentences = [str(s) for s in pairs.sentence[rows]]
-        scores = encoder.similarity(encoder.encode_ids(speech), encoder.encode_ids(text))
+    for language in sorted(set(pairs.language[rows].tolist())):
+        own = np.flatnonzero(pairs.language[rows] == language)
+        sentences = [str(s) for s in pairs.sentence[rows][own]]
+        scores = encoder.similarity(speech[own], text[own])
         recalls[language] = recall_at(ranks(scores, sentences, sentences), 1)
     return recalls

@@ -188,7 +188,7 @@ class DualEncoder(keras.Model):
     @cached_property
     def _embed(self) -> Any:
         if keras.backend.backend() == "jax":
-            return _compiled_by_jax(self)
+            return compiled_by_jax(self, self)
         import tensorflow as tf
 
         return tf.function(self, input_signature=[tf.TensorSpec([None, None], tf.int32)])
@@ -227,16 +227,17 @@ def modality(token_ids: Any) -> Any:
     return token_ids[:, 0] - 1
 
 
-def _compiled_by_jax(encoder: DualEncoder) -> Any:
+def compiled_by_jax(encoder: DualEncoder, function: Any) -> Any:
+    """A function of token ids and the encoder's present weights, compiled: once for each shape."""
     import jax
 
     @jax.jit
-    def embed(trainable: Any, fixed: Any, token_ids: Any) -> Any:
-        return encoder.stateless_call(trainable, fixed, token_ids)[0]
+    def run(values: Any, token_ids: Any) -> Any:
+        with keras.StatelessScope(zip(encoder.variables, values, strict=True)):
+            return function(token_ids)
 
     def call(token_ids: Any) -> Any:
-        variables = (encoder.trainable_variables, encoder.non_trainable_variables)
-        return embed(*([v.value for v in some] for some in variables), token_ids)
+        return run([variable.value for variable in encoder.variables], token_ids)
 
     return call
 

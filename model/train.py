@@ -244,16 +244,19 @@ def trained_languages(*data: OutputDir) -> list[str]:
 
 def adapt(encoder: Any, batches: Any, count: int = 4) -> None:
     """Initializes the standardization from the first few batches."""
+    import keras
     import numpy as np
     from keras import ops
 
-    from model.dual_encoder import modality
+    from model.dual_encoder import compiled_by_jax, modality
 
     if encoder.standardization is None:
         return
+    uses_jax = keras.backend.backend() == "jax"
+    pool = compiled_by_jax(encoder, encoder.pooled) if uses_jax else encoder.pooled
     chosen = [b if isinstance(b, dict) else b[0] for b in islice(batches, count)]
     ids = [ops.convert_to_tensor(b[side]) for b in chosen for side in ("source", "target")]
-    pooled = [ops.convert_to_numpy(encoder.pooled(part)) for part in ids]
+    pooled = [ops.convert_to_numpy(pool(part)) for part in ids]
     modalities = np.concatenate([ops.convert_to_numpy(modality(part)) for part in ids])
     encoder.standardization.adapt(np.concatenate(pooled), modalities)
 
