@@ -12,7 +12,7 @@ from pipelines import storage
 from scann_index.evaluation import Evaluation
 
 if TYPE_CHECKING:
-    from benchmarks.study import Cell
+    from benchmarks.study_commands import Cell
 
 # A column of the table: its title, the group of languages, the task and the value.
 COLUMNS = {

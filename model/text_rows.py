@@ -2,7 +2,8 @@
 
 `model.arrays` keeps the rows of a preset's text table that the data uses. They are frozen, so all
 the others are still where they were: in the preset. Here they come back, and texts with tokens that
-the training data lacks mean something again.
+the training data lacks mean something again. Of a model that started at random (`--no-pretrained`)
+they are drawn, as those it was trained beside were.
 """
 
 from __future__ import annotations
@@ -69,13 +70,17 @@ def write(options: TextRowsOptions) -> OutputDir:
         return out
     kept = read_array(run.file("preset", TABLE))
     rows = read_array(run.file("preset", ROWS))
-    table = _whole_table(run.info["options"], options.backbone)
-    if not np.array_equal(table[rows], kept):
-        raise ValueError(f"{options.model} did not start from this preset: its rows are others")
+    config = storage.read_json(run.file("preset", "config.json"))
+    settled = run.info["options"]
+    if settled["pretrained"]:
+        table = _whole_table(settled, options.backbone)
+        if not np.array_equal(table[rows], kept):
+            raise ValueError(f"{options.model} did not start from this preset: its rows are others")
+    else:
+        table = _drawn_beside(kept, rows, config["tokenizer"]["size"], seed=settled["seed"])
     names = [name for name in hashes if name not in (TABLE, ROWS, "config.json")]
     for name in names:
         storage.write_bytes(out.file("preset", name), storage.read_bytes(run.file("preset", name)))
-    config = storage.read_json(run.file("preset", "config.json"))
     config["text_table"]["rows"] = len(table)
     storage.write_json(out.file("preset", "config.json"), config)
     write_array(out.file("preset", TABLE), table)
@@ -87,6 +92,18 @@ def write(options: TextRowsOptions) -> OutputDir:
     out.complete(files=files, stats=stats, info={"data": run.info["data"]})
     print(f"{out.path}: {len(table):,} text rows, of which {len(rows):,} were there")
     return out
+
+
+def _drawn_beside(kept: np.ndarray, rows: np.ndarray, count: int, *, seed: int) -> np.ndarray:
+    """A random table of `count` rows, those that are kept in their places and the others alike."""
+    import ml_dtypes
+
+    stored = ml_dtypes.bfloat16 if kept.dtype == np.uint16 else np.dtype(np.float32)
+    deviation = kept.view(stored).astype(np.float32).std()
+    drawn = np.random.default_rng(seed).standard_normal((count, kept.shape[1]), np.float32)
+    table: np.ndarray = (drawn * deviation).astype(stored).view(kept.dtype)
+    table[rows] = kept
+    return table
 
 
 def _whole_table(settled: dict[str, Any], backbone: str) -> np.ndarray:

@@ -1,16 +1,26 @@
+import os
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
 import yaml
 
-from benchmarks.study import Cell, StudyOptions, cells_of, commands_of, main
+from benchmarks.study import StudyOptions, main
+from benchmarks.study_commands import Cell, Command, cells_of, commands_of
 from benchmarks.study_results import over_seeds, results_of, shown
+from model.arrays import FIXED
+from model.fresh_encoder import TINY_OWN
 from model.train import TrainOptions
 from pipelines import options as command_line
 from scann_index.evaluation import Evaluation
 
 CONFIGS = Path("configs")
 STUDIES = sorted(CONFIGS.glob("*/study*.yaml"))
+
+
+def train_options(command: Command) -> TrainOptions:
+    arguments = command.arguments[1:]
+    return command_line.parse(TrainOptions, arguments, prog="train", description="")[0]
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: f"{path.parent.name}/{path.stem}")
@@ -21,14 +31,50 @@ def test_every_cell_of_a_study_is_a_command_that_its_verb_takes(path):
     assert len({cell.name for cell in cells}) == len(cells)
     assert {cell.seed for cell in cells} == {5}
     for cell in cells:
-        (run, train), _, (_, evaluate) = commands_of(cell, study, options)
-        parsed, _ = command_line.parse(TrainOptions, train[1:], prog="train", description="")
-        assert (parsed.seed, parsed.steps, parsed.output) == (5, 300, run)
-        assert f"--run={run}" in evaluate
+        train, _, evaluate = commands_of(cell, study, options)
+        parsed = train_options(train)
+        assert (parsed.seed, parsed.steps, parsed.output) == (5, 300, train.folder)
+        assert f"--run={train.folder}" in evaluate.arguments
         for flag, value in (cell.flags | {"steps": 300}).items():
             if flag == "data":
                 value = tuple(f"out/{name}" for name in value)
             assert getattr(parsed, flag.replace("-", "_")) == value
+
+
+def test_with_jax_cells_train_on_arrays_that_starts_and_seeds_share():
+    path = CONFIGS / "tuxpaint" / "study.yaml"
+    study = yaml.safe_load(path.read_text())
+    options = StudyOptions(study=str(path), output="out", jax_python="jax/python")
+    made = {cell: commands_of(cell, study, options) for cell in cells_of(study)}
+    arrays = defaultdict(set)
+    for cell, commands in made.items():
+        by_verb = {command.arguments[0]: command for command in commands}
+        written, trained = (
+            train_options(by_verb["model.arrays"]),
+            train_options(by_verb["model.train"]),
+        )
+        assert (by_verb["model.train"].python, trained.arrays) == ("jax/python", written.output)
+        assert settled_alike(written, trained), cell.name
+        last = by_verb["model.text_rows" if trained.backbone != "tiny" else "model.train"]
+        assert f"--run={last.folder}" in by_verb["scann_index.evaluate"].arguments
+        arrays[written.output].add(cell.condition)
+    shared = next(names for names in arrays.values() if "llm-characters-speech" in names)
+    assert {"random-characters-speech", "adam"} <= shared
+    assert not {"llm-both-speech", "llm-characters-bitext", "subwords", "tiny"} & shared
+
+
+def settled_alike(written: TrainOptions, trained: TrainOptions) -> bool:
+    """As `model.feed.settled` demands it of a run on arrays."""
+    own = TINY_OWN if trained.backbone == "tiny" else ("pretrained",)
+    return all(getattr(written, n) == getattr(trained, n) for n in FIXED if n not in own)
+
+
+@pytest.mark.skipif(not os.environ.get("JAX_PYTHON"), reason="JAX_PYTHON names no interpreter")
+def test_a_small_study_trains_by_jax(tiny_data, tmp_path):
+    given = small_study(tiny_data, tmp_path)
+    assert main([*given, f"--jax-python={os.environ['JAX_PYTHON']}", "--jobs=2"]) == 0
+    assert "| mean | 1 |" in (tmp_path / "out" / "results.md").read_text()
+    assert "shards" in (tmp_path / "out" / "cells" / "mean-0" / "log.txt").read_text()
 
 
 def test_the_matrix_is_every_level_with_every_seed_and_trials_change_its_first_cell():
@@ -88,17 +134,21 @@ def test_further_folders_are_prepared_with_the_codebook_of_the_first(capsys):
     assert "study: --data takes 4 folders: data, data-more" in capsys.readouterr().err
 
 
-def test_a_small_study_runs_resumes_and_tells_what_it_found(tiny_data, tmp_path, capfd):
-    """One cell of a tiny model, through the real verbs."""
-    (tmp_path / "train.yaml").write_text(
+def small_study(data, folder) -> list[str]:
+    (folder / "train.yaml").write_text(
         "steps: 4\nevaluate-every: 4\nbatch-size: 12\nwarmup-steps: 1\nlayers: 1\n"
         "hidden-dim: 32\nmax-speech-tokens: 24\nmax-text-tokens: 24\nbackbone: tiny\n"
     )
     study = {"prepare": {"data": "no.yaml"}, "train": "train.yaml", "seeds": [0]}
     study |= {"factors": {"pooling": {"mean": {}}}}
-    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
-    given = [f"--study={tmp_path}/study.yaml", f"--output={tmp_path}/out"]
-    given += [f"--data={tiny_data.path}", "--backbone=tiny"]
+    (folder / "study.yaml").write_text(yaml.safe_dump(study))
+    given = [f"--study={folder}/study.yaml", f"--output={folder}/out"]
+    return [*given, f"--data={data.path}", "--backbone=tiny"]
+
+
+def test_a_small_study_runs_resumes_and_tells_what_it_found(tiny_data, tmp_path, capfd):
+    """One cell of a tiny model, through the real verbs."""
+    given = small_study(tiny_data, tmp_path)
     assert main(given) == 0
     text = (tmp_path / "out" / "results.md").read_text()
     assert "| mean | 1 |" in text

@@ -217,6 +217,11 @@ def test_arrays_of_a_preset_serve_its_random_twin_too(arrays, options, preset, t
             assert one.std() == pytest.approx(law.std(), rel=0.2), weight.path
         else:
             assert np.array_equal(one, law), weight.path
+    train(on_arrays(options, tmp_path / "twin", pretrained=False, seed=1))
+    write_text_rows(TextRowsOptions(model=str(tmp_path / "twin"), output=str(tmp_path / "whole")))
+    with pytest.warns(UserWarning, match="text rows"):
+        short = vectors(str(tmp_path / "twin" / "preset"))
+    assert np.allclose(vectors(str(tmp_path / "whole" / "preset")), short, atol=1e-6)
     random = OutputDir.open(written.output, kind="arrays")
     assert not settled(TrainOptions(arrays=random.path, output="unused"), random).pretrained
 
