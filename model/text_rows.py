@@ -70,6 +70,7 @@ def write(options: TextRowsOptions) -> OutputDir:
         return out
     kept = read_array(run.file("preset", TABLE))
     rows = read_array(run.file("preset", ROWS))
+    storage.write_bytes(out.file("log.jsonl"), storage.read_bytes(run.file("log.jsonl")))
     config = storage.read_json(run.file("preset", "config.json"))
     settled = run.info["options"]
     if settled["pretrained"]:

@@ -166,6 +166,8 @@ def test_training_on_arrays_resumes_and_its_model_gets_its_text_rows_back(
         short = vectors(str(tmp_path / "run" / "preset"))
         assert np.array_equal(short, vectors(str(tmp_path / "half" / "preset")))
     write_text_rows(TextRowsOptions(model=str(tmp_path / "run"), output=str(tmp_path / "whole")))
+    curves = [(tmp_path / run / "log.jsonl").read_text() for run in ("run", "whole")]
+    assert curves[0] == curves[1]
     whole = DualEncoder.from_preset(str(tmp_path / "whole" / "preset"))
     assert whole.text_table.rows > len(
         DualEncoder.from_preset(arrays.file("preset"), for_arrays=True).text_table.token_ids
