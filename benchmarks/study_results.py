@@ -116,7 +116,8 @@ def _condition(found: dict[int, Evaluation]) -> dict[str, Any]:
     runs = [e.sources["run"].stats for e in found.values() if "run" in e.sources]
     keys = ("parameters", "steps", "tokens", "flops", "wall_seconds", "cpu_seconds")
     cost = {k: float(np.mean([r[k] for r in runs])) for k in keys if runs and k in runs[0]}
-    return {"seeds": list(found), "values": values, "cost": cost}
+    devices = sorted({run["device"] for run in runs if "device" in run})
+    return {"seeds": list(found), "values": values, "cost": cost, "devices": devices}
 
 
 def over_seeds(values: list[float], own: list[float] | None = None) -> dict[str, Any]:
@@ -244,13 +245,15 @@ def _language_lines(results: dict[str, Any]) -> list[str]:
 
 def _cost_lines(results: dict[str, Any]) -> list[str]:
     lines = [
-        "| condition | parameters | steps | tokens | operations | CPU hours |",
-        "|---|---|---|---|---|---|",
+        "| condition | parameters | steps | tokens | operations | device | hours | CPU hours |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for name, condition in results["conditions"].items():
         cost = condition["cost"]
         cells = [f"{cost[k]:,.0f}" if k in cost else "–" for k in ("parameters", "steps", "tokens")]
         cells.append(f"{cost['flops']:.2g}" if "flops" in cost else "–")
-        cells.append(f"{cost['cpu_seconds'] / 3600:.2f}" if "cpu_seconds" in cost else "–")
+        cells.append(", ".join(condition["devices"]) or "–")
+        for key in ("wall_seconds", "cpu_seconds"):
+            cells.append(f"{cost[key] / 3600:.2f}" if key in cost else "–")
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return lines
