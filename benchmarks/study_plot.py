@@ -40,9 +40,9 @@ def dots(results: dict[str, Any]) -> Drawing:
         seen = sum(row["seen"] for _, row in rows)
         if 0 < seen < len(rows):
             axes.axhline(seen - 0.5, color="#999999", linewidth=0.6)
-            right = {"ha": "right", "transform": axes.get_yaxis_transform(), "fontsize": 6}
-            axes.text(0.99, seen - 0.55, "seen", va="bottom", **right)
-            axes.text(0.99, seen - 0.45, "unseen", va="top", **right)
+            beside = {"ha": "left", "transform": axes.get_yaxis_transform(), "fontsize": 6}
+            axes.text(1.01, seen - 0.55, "seen", va="bottom", **beside)
+            axes.text(1.01, seen - 0.45, "unseen", va="top", **beside)
         axes.set_yticks(range(len(rows)), [row["name"] for _, row in rows])
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.set_xlim(0, 100)
