@@ -24,7 +24,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,10 +36,10 @@ from benchmarks.study_commands import (
     cells_of,
     commands_of,
     data_folders,
+    left,
     preparations,
 )
 from pipelines import options as command_line
-from pipelines import storage
 from pipelines.options import option
 from pipelines.verb import verb
 
@@ -54,33 +54,41 @@ class StudyOptions:
         (), help="prepared folders to use, in place of preparing them into OUTPUT: each in its turn"
     )
     backbone: str = option("", help="preset to use, in place of making OUTPUT/gemma3_270m")
-    steps: int | None = option(None, help="training steps of every cell, in place of the study's")
+    steps: int | None = option(
+        None, help="training steps of every cell that has none of its own, in place of the study's"
+    )
     seeds: tuple[int, ...] = option((), help="seeds, in place of the study's")
     cells: tuple[str, ...] = option((), help="only cells whose name starts so: llm,trial-tiny")
     jax_python: str = option(
         "", help="interpreter of an environment with JAX: trains there, on arrays of model.arrays"
     )
-    jobs: int = option(1, help="cells made at a time; with several, each writes CELL/log.txt")
+    jobs: int = option(
+        1,
+        help="cells made at a time, once data and arrays are made; each of several writes "
+        "CELL/log.txt",
+    )
     results_only: bool = option(False, help="run nothing: write the results of what is complete")
     dry_run: bool = option(False, help="print the cells and their commands, then stop")
 
+    def __post_init__(self) -> None:
+        if self.jobs < 1:
+            raise ValueError("--jobs must be at least 1")
+
 
 def run(commands: Iterable[Command], log: str = "") -> None:
-    """Runs what is not complete.
+    """Runs commands in their order.
 
     Args:
-        commands: in their order.
+        commands: none of them complete.
         log: file for what they print; empty for the terminal.
 
     Raises:
         ChildProcessError: a command failed; run the study again to go on from there.
     """
     for command in commands:
-        if storage.exists(storage.join(command.folder, "COMPLETED")):
-            continue
         print(f"$ {command}", flush=True)
         call = [command.python or sys.executable, "-m", *command.arguments]
-        environment = {**os.environ, **({"KERAS_BACKEND": "jax"} if command.python else {})}
+        environment = {**os.environ, **command.environment}
         with Path(log or os.devnull).open("ab") as file:
             target = file if log else None
             done = subprocess.run(call, env=environment, check=False, stdout=target, stderr=target)
@@ -92,24 +100,39 @@ def run(commands: Iterable[Command], log: str = "") -> None:
 
 
 def run_cells(made: dict[Cell, list[Command]], options: StudyOptions) -> None:
-    """Makes every cell, `--jobs` of them at a time.
+    """Makes what the cells lack, `--jobs` of them at a time.
 
     Raises:
-        ChildProcessError: as `run`; the other cells are finished before.
+        ChildProcessError: as `run`; with several jobs once all other cells are made.
     """
-    shared = [c for commands in made.values() for c in commands if c.arguments[0] == "model.arrays"]
-    run(shared)
+    lacking = {cell: left(commands) for cell, commands in made.items()}
+    arrays = [c for commands in lacking.values() for c in commands if _is_shared(c)]
+    run({command.folder: command for command in arrays}.values())
 
-    def make(numbered: tuple[int, Cell]) -> None:
-        number, cell = numbered
+    def make(number: int, cell: Cell) -> None:
         print(f"[{number}/{len(made)}] {cell.name}", flush=True)
         folder = Path(options.output, "cells", cell.name)
         folder.mkdir(parents=True, exist_ok=True)
-        run(made[cell], str(folder / "log.txt") if options.jobs > 1 else "")
+        own = [command for command in lacking[cell] if not _is_shared(command)]
+        run(own, str(folder / "log.txt") if options.jobs > 1 else "")
 
+    if options.jobs == 1:
+        for number, cell in enumerate(made, 1):
+            make(number, cell)
+        return
     with ThreadPoolExecutor(options.jobs) as pool:
-        # Listed, so that a failure is raised.
-        list(pool.map(make, enumerate(made, 1)))
+        futures = [pool.submit(make, number, cell) for number, cell in enumerate(made, 1)]
+        try:
+            wait(futures)
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    for future in futures:
+        future.result()
+
+
+def _is_shared(command: Command) -> bool:
+    return command.arguments[0] == "model.arrays"
 
 
 @verb("study")
@@ -124,13 +147,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         for cell in cells_of(study, options.seeds)
         if not options.cells or cell.name.startswith(options.cells)
     ]
+    if not cells:
+        raise ValueError(f"no cell's name starts with {' or '.join(options.cells)}; see --dry-run")
+    needed = preparations(study, options)
     made = {cell: commands_of(cell, study, options) for cell in cells}
     if options.dry_run:
-        for command in itertools.chain(preparations(study, options), *made.values()):
-            print(command)
+        for line in dict.fromkeys(map(str, itertools.chain(needed, *made.values()))):
+            print(line)
         return
     if not options.results_only:
-        run(preparations(study, options))
+        run(command for command in needed if not command.is_complete)
         run_cells(made, options)
     from benchmarks.study_results import write_results
 

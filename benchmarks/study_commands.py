@@ -10,24 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from model.arrays import FIXED
+from model.fresh_encoder import TINY
 from pipelines import storage
 
 if TYPE_CHECKING:
     from benchmarks.study import StudyOptions
-
-# Flags that arrays depend on, of those that studies change.
-_SETTLED = (
-    "backbone",
-    "layers",
-    "hidden-dim",
-    "normalization",
-    "text-units",
-    "pooling",
-    "standardize",
-    "audio-rows",
-    "precision",
-    "storage",
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,9 +67,27 @@ class Command:
     arguments: list[str]
     python: str = ""
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables that are set for it."""
+        # Else the first process on a GPU takes most of its memory, and others find none.
+        jax = {"KERAS_BACKEND": "jax", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+        return jax if self.python else {}
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it has been run to its end."""
+        return storage.exists(storage.join(self.folder, "COMPLETED"))
+
     def __str__(self) -> str:
-        prefix = f"KERAS_BACKEND=jax {self.python}" if self.python else "python"
-        return f"{prefix} -m {' '.join(self.arguments)}"
+        variables = [f"{name}={value}" for name, value in self.environment.items()]
+        return " ".join([*variables, self.python or "python", "-m", *self.arguments])
+
+
+def left(commands: Sequence[Command]) -> list[Command]:
+    """Those after the last that is complete: what they would need, it has."""
+    done = [number for number, command in enumerate(commands, 1) if command.is_complete]
+    return list(commands[max(done, default=0) :])
 
 
 def commands_of(cell: Cell, study: dict[str, Any], options: StudyOptions) -> list[Command]:
@@ -94,8 +100,8 @@ def commands_of(cell: Cell, study: dict[str, Any], options: StudyOptions) -> lis
     flags = {**cell.flags, "data": used, "output": run, "seed": cell.seed}
     if (preset := _preset(study, options)) and "backbone" not in flags:
         flags["backbone"] = preset
-    if options.steps:
-        flags["steps"] = options.steps
+    if options.steps and "steps" not in flags:
+        flags |= {"steps": options.steps, "evaluate-every": _interval(options.steps)}
     config = str(Path(options.study).parent / study["train"])
     built = {**study.get("build", {}), "model": run, "data": first, "output": index}
     scored = {"index": index, "run": run, "data": first, "output": evaluation}
@@ -109,14 +115,20 @@ def commands_of(cell: Cell, study: dict[str, Any], options: StudyOptions) -> lis
     ]
 
 
+def _interval(steps: int) -> int:
+    """Steps between evaluations: as many as divide them."""
+    return next((every for every in (400, 300, 250, 200, 150, 100) if steps % every == 0), steps)
+
+
 def _by_jax(config: str, flags: dict[str, Any], options: StudyOptions) -> list[Command]:
     """Training on arrays: shared by the cells of both starts and all seeds that read the same."""
     run = flags["output"]
-    shared = {k: v for k, v in flags.items() if k in ("data", *_SETTLED)}
+    settled = {"data", *(name.replace("_", "-") for name in FIXED)} - {"pretrained"}
+    shared = {flag: value for flag, value in flags.items() if flag in settled}
     digest = storage.sha256(repr(sorted(shared.items())).encode())[:12]
     arrays = str(Path(options.output, "arrays", digest))
     made = _flags({**shared, "output": arrays})
-    from_scratch = flags.get("backbone") == "tiny"
+    from_scratch = flags.get("backbone", TINY) == TINY
     trained = run if from_scratch else f"{run}-on-arrays"
     own = _flags({**flags, "data": "", "arrays": arrays, "output": trained})
     rows = ["model.text_rows", f"--model={trained}", f"--output={run}"]

@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
 KIND = "arrays"
 SHARD_ROWS = 50_000
-# Options of model.train that are decided here, because the model is made here.
+# Options of model.train that are decided here, because the model is made here; but a run may forget
+# a preset's weights, and make a tiny backbone of another size (`model.fresh_encoder.TINY_OWN`).
 FIXED = (
     "backbone",
     "pretrained",
@@ -59,6 +60,8 @@ DESCRIPTION = """\
 Writes what a machine needs to train that has no TensorFlow: token ids as plain arrays, and the
 fresh model with only those rows of a preset's text table that the data's texts use. Takes the
 options of model.train; those that make the model are settled here, the others when it is trained.
+Arrays of a preset serve every seed, and its random twin (model.train --no-pretrained); those of the
+tiny backbone serve any size of it.
 
 example:
   python -m model.arrays --data demo/data --backbone gemma3_270m --layers 3 --storage bfloat16 \\

@@ -72,10 +72,15 @@ def stored_encoder(options: TrainOptions, arrays: OutputDir) -> DualEncoder:
 
 
 def _forget(encoder: DualEncoder, options: TrainOptions) -> None:
-    """Leaves of a preset its architecture alone."""
+    """Leaves of a preset its architecture alone.
+
+    Languages start from rows of their own: where their names are tokenized, in `_prefix_rows`,
+    they start from means of such rows.
+    """
     tokenizer: Any = encoder.vocabulary.tokenizer
+    text_table: Any = encoder.text_table
     whole = tokenizer.config()["size"]
-    table = draw_anew(encoder.backbone, encoder.text_table, whole, seed=options.seed)
+    table = draw_anew(encoder.backbone, text_table, whole, seed=options.seed)
     own = encoder.backbone.token_embedding.embeddings
     rows = ops.convert_to_numpy(own).copy()
     first_text = encoder.vocabulary.first_text
@@ -85,12 +90,13 @@ def _forget(encoder: DualEncoder, options: TrainOptions) -> None:
     _assign_audio_rows(encoder, options, table.std())
 
 
-def _assign_audio_rows(encoder: DualEncoder, options: TrainOptions, deviation: float) -> None:
+def _assign_audio_rows(encoder: DualEncoder, options: TrainOptions, spread: float) -> None:
+    """Draws the audio rows by the run's seed, to a standard deviation."""
     codebook: Any = encoder.codebook
     own = encoder.backbone.token_embedding.embeddings
     rows = ops.convert_to_numpy(own).copy()
     audio = _audio_rows(options, codebook, rows.shape[1])
-    rows[-codebook.size :] = audio * (deviation / audio.std())
+    rows[-codebook.size :] = audio * (spread / audio.std())
     own.assign(rows)
 
 

@@ -90,7 +90,8 @@ def write(options: TextRowsOptions) -> OutputDir:
     storage.write_json(out.file("preset", MANIFEST), written)
     files = [f"preset/{name}" for name in (*names, MANIFEST)]
     stats = {**run.stats, "parameters": run.stats["parameters"] + table.size - kept.size}
-    out.complete(files=files, stats=stats, info={"data": run.info["data"]})
+    made_of: dict[str, Any] = {k: run.info[k] for k in ("data", "also") if k in run.info}
+    out.complete(files=files, stats=stats, info=made_of)
     print(f"{out.path}: {len(table):,} text rows, of which {len(rows):,} were there")
     return out
 
@@ -116,9 +117,7 @@ def _whole_table(settled: dict[str, Any], backbone: str) -> np.ndarray:
         new_rows=1,
         first_text=1,
         layers=settled["layers"],
-        pretrained=settled["pretrained"],
         storage=settled["storage"],
-        seed=settled["seed"],
     )
     return pretrained.text_table.bits()
 

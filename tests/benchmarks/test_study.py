@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchmarks.study import StudyOptions, main
+from benchmarks.study import StudyOptions, main, run_cells
 from benchmarks.study_commands import Cell, Command, cells_of, commands_of
 from benchmarks.study_results import over_seeds, results_of, shown
 from model.arrays import FIXED
@@ -26,38 +26,43 @@ def train_options(command: Command) -> TrainOptions:
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_every_cell_of_a_study_is_a_command_that_its_verb_takes(path):
     study = yaml.safe_load(path.read_text())
-    options = StudyOptions(study=str(path), output="out", steps=300, seeds=(5,))
+    options = StudyOptions(study=str(path), output="out", steps=500, seeds=(5,))
     cells = cells_of(study, options.seeds)
     assert len({cell.name for cell in cells}) == len(cells)
     assert {cell.seed for cell in cells} == {5}
     for cell in cells:
         train, _, evaluate = commands_of(cell, study, options)
         parsed = train_options(train)
-        assert (parsed.seed, parsed.steps, parsed.output) == (5, 300, train.folder)
+        steps = cell.flags.get("steps", 500)
+        assert (parsed.seed, parsed.steps, parsed.output) == (5, steps, train.folder)
         assert f"--run={train.folder}" in evaluate.arguments
-        for flag, value in (cell.flags | {"steps": 300}).items():
+        for flag, value in cell.flags.items():
             if flag == "data":
                 value = tuple(f"out/{name}" for name in value)
             assert getattr(parsed, flag.replace("-", "_")) == value
 
 
-def test_with_jax_cells_train_on_arrays_that_starts_and_seeds_share():
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_with_jax_cells_train_on_arrays_and_those_of_a_preset_get_its_text_rows_back(path):
+    study = yaml.safe_load(path.read_text())
+    options = StudyOptions(study=str(path), output="out", jax_python="jax/python")
+    for cell in cells_of(study):
+        by_verb = {c.arguments[0]: c for c in commands_of(cell, study, options)}
+        written, trained = (train_options(by_verb[v]) for v in ("model.arrays", "model.train"))
+        assert (by_verb["model.train"].python, trained.arrays) == ("jax/python", written.output)
+        assert settled_alike(written, trained), cell.name
+        assert ("model.text_rows" in by_verb) is (trained.backbone != "tiny")
+        last = by_verb.get("model.text_rows", by_verb["model.train"])
+        assert f"--run={last.folder}" in by_verb["scann_index.evaluate"].arguments
+
+
+def test_both_starts_and_all_seeds_share_arrays_and_other_texts_and_data_have_their_own():
     path = CONFIGS / "tuxpaint" / "study.yaml"
     study = yaml.safe_load(path.read_text())
     options = StudyOptions(study=str(path), output="out", jax_python="jax/python")
-    made = {cell: commands_of(cell, study, options) for cell in cells_of(study)}
     arrays = defaultdict(set)
-    for cell, commands in made.items():
-        by_verb = {command.arguments[0]: command for command in commands}
-        written, trained = (
-            train_options(by_verb["model.arrays"]),
-            train_options(by_verb["model.train"]),
-        )
-        assert (by_verb["model.train"].python, trained.arrays) == ("jax/python", written.output)
-        assert settled_alike(written, trained), cell.name
-        last = by_verb["model.text_rows" if trained.backbone != "tiny" else "model.train"]
-        assert f"--run={last.folder}" in by_verb["scann_index.evaluate"].arguments
-        arrays[written.output].add(cell.condition)
+    for cell in cells_of(study):
+        arrays[commands_of(cell, study, options)[0].folder].add(cell.condition)
     shared = next(names for names in arrays.values() if "llm-characters-speech" in names)
     assert {"random-characters-speech", "adam"} <= shared
     assert not {"llm-both-speech", "llm-characters-bitext", "subwords", "tiny"} & shared
@@ -67,6 +72,46 @@ def settled_alike(written: TrainOptions, trained: TrainOptions) -> bool:
     """As `model.feed.settled` demands it of a run on arrays."""
     own = TINY_OWN if trained.backbone == "tiny" else ("pretrained",)
     return all(getattr(written, n) == getattr(trained, n) for n in FIXED if n not in own)
+
+
+def a_command(folder: Path, code: str) -> Command:
+    """`python -m timeit` runs a line of code, as a verb would."""
+    return Command(str(folder), ["timeit", "-n1", "-r1", code])
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_what_one_cell_fails_at_is_raised_and_what_is_complete_is_not_made_again(jobs, tmp_path):
+    folders = {name: tmp_path / name for name in ("done", "bad", "good")}
+    for folder in folders.values():
+        folder.mkdir()
+    (folders["done"] / "COMPLETED").touch()
+    lines = {name: f"open({str(f / 'made')!r}, 'w').close()" for name, f in folders.items()}
+    lines["bad"] = "1 / 0"
+    made = {
+        Cell(name, name, 0, {}): [
+            # What a complete command needed is not made for it.
+            a_command(tmp_path / "nowhere", "1 / 0"),
+            a_command(folders["done"], "1 / 0"),
+            *([] if name == "done" else [a_command(folder, lines[name])]),
+        ]
+        for name, folder in folders.items()
+    }
+    options = StudyOptions(study="", output=str(tmp_path / "out"), jobs=jobs)
+    with pytest.raises(ChildProcessError, match="timeit failed"):
+        run_cells(made, options)
+    # One at a time, a failure ends it; else the others are made to their end.
+    assert (folders["good"] / "made").exists() is (jobs > 1)
+    if jobs > 1:
+        log = tmp_path / "out" / "cells" / "bad" / "log.txt"
+        assert "ZeroDivisionError" in log.read_text()
+
+
+def test_options_that_name_no_cell_or_no_job_are_refused(capsys):
+    given = [f"--study={STUDIES[0]}", "--output=out", "--dry-run"]
+    assert main([*given, "--cells=nothing"]) == 1
+    assert "no cell's name starts with nothing" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="--jobs"):
+        StudyOptions(study="", output="", jobs=0)
 
 
 @pytest.mark.skipif(not os.environ.get("JAX_PYTHON"), reason="JAX_PYTHON names no interpreter")
