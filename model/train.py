@@ -21,7 +21,7 @@ DESCRIPTION = """\
 Trains a dual encoder on prepared pairs: one language model, grown by audio tokens, that maps speech
 and text to the same vector when they mean the same. Writes the model to OUTPUT/preset, its curve to
 OUTPUT/log.jsonl and OUTPUT/tensorboard. Run it again after an interruption: it goes on from the
-last checkpoint and ends with the same weights (on a GPU, whose sums have no fixed order, near them).
+last checkpoint and ends with the same weights; near them on a GPU, whose sums have no fixed order.
 
 example:
   python -m model.train --data demo/data --output demo/run
