@@ -5,12 +5,13 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 DEMO ?= demo
 
-.PHONY: help demo tuxpaint test test-flink lint clean
+.PHONY: help demo tuxpaint jax-venv test test-flink lint clean
 
 help:
 	@echo "make demo   install, then corpus -> prepare -> train -> build -> evaluate (needs no data)"
 	@echo "make tuxpaint   the same on people's voices: 161 MB from Debian's archive, configs/tuxpaint/"
 	@echo "make test   install with test tools, then lint, types and the whole test suite"
+	@echo "make jax-venv   an environment that trains without TensorFlow, by JAX (docs/backbones.md)"
 	@echo "make test-flink   prepare on a Flink cluster of this machine; needs Java 17 and Maven"
 	@echo "make clean  remove what make demo made, but keep the environment"
 	@echo "Both use $(VENV); PYTHON=python3.11 chooses the interpreter (3.10 or 3.11)."
@@ -54,8 +55,19 @@ lint: $(VENV)/test.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy pipelines model scann_index
 
-test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+# An environment of its own: TensorFlow's NumPy is too old for JAX.
+jax-venv: jax-venv/installed
+jax-venv/installed:
+	$(PYTHON) -m venv jax-venv
+	jax-venv/bin/python -m pip install --quiet jax==0.10.2 keras==3.15.1 kagglehub==1.0.2 \
+		regex sentencepiece tokenizers pyyaml
+	jax-venv/bin/python -m pip install --quiet --no-deps keras-hub==0.31.0
+	touch $@
+
+# JAX needs Python 3.11; with 3.10 its tests are skipped.
+JAX_VENV = $(shell $(PYTHON) -c 'import sys; print("jax-venv" if sys.version_info >= (3, 11) else "")' 2>/dev/null)
+test: lint $(JAX_VENV)
+	JAX_PYTHON=$(JAX_VENV:%=$(CURDIR)/%/bin/python) $(BIN)/python -m pytest -n 2 --dist loadfile
 
 # Beam's Flink runner and Flink itself by Maven; then prepare, on a cluster of this machine.
 FLINK_JARS = $(abspath $(VENV))/flink-jars

@@ -116,7 +116,7 @@ def commands_of(cell: Cell, study: dict[str, Any], options: StudyOptions) -> lis
 
 
 def _interval(steps: int) -> int:
-    """Steps between evaluations: as many as divide them."""
+    """Steps between evaluations, which must divide all: a few hundred if they do."""
     return next((every for every in (400, 300, 250, 200, 150, 100) if steps % every == 0), steps)
 
 

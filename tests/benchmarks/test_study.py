@@ -1,4 +1,3 @@
-import os
 from collections import defaultdict
 from pathlib import Path
 
@@ -114,10 +113,9 @@ def test_options_that_name_no_cell_or_no_job_are_refused(capsys):
         StudyOptions(study="", output="", jobs=0)
 
 
-@pytest.mark.skipif(not os.environ.get("JAX_PYTHON"), reason="JAX_PYTHON names no interpreter")
-def test_a_small_study_trains_by_jax(tiny_data, tmp_path):
+def test_a_small_study_trains_by_jax(tiny_data, tmp_path, jax_python):
     given = small_study(tiny_data, tmp_path)
-    assert main([*given, f"--jax-python={os.environ['JAX_PYTHON']}", "--jobs=2"]) == 0
+    assert main([*given, f"--jax-python={jax_python}", "--jobs=2"]) == 0
     assert "| mean | 1 |" in (tmp_path / "out" / "results.md").read_text()
     assert "shards" in (tmp_path / "out" / "cells" / "mean-0" / "log.txt").read_text()
 

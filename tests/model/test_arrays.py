@@ -1,5 +1,4 @@
 import dataclasses
-import importlib.util
 import json
 import os
 import subprocess
@@ -9,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from model import training_run
 from model.array_data import ArrayPairs, BatchMaker, Sequences
 from model.arrays import write
 from model.data import Augmentation, training_batches
@@ -18,6 +18,7 @@ from model.text_rows import TextRowsOptions
 from model.text_rows import write as write_text_rows
 from model.train import TrainOptions, build, train
 from pipelines.output_dir import OutputDir
+from pipelines.pairs import read_pairs
 from tests.families import make_preset
 
 from keras import ops  # isort: skip
@@ -154,7 +155,7 @@ def test_a_batch_depends_on_seed_and_step_alone_and_passes_go_through_all_rows(a
 
 
 def test_training_on_arrays_resumes_and_its_model_gets_its_text_rows_back(
-    arrays, options, preset, tmp_path
+    arrays, options, preset, tiny_data, tmp_path
 ):
     train(on_arrays(options, tmp_path / "run"))
     half = on_arrays(options, tmp_path / "half")
@@ -169,6 +170,9 @@ def test_training_on_arrays_resumes_and_its_model_gets_its_text_rows_back(
     curves = [(tmp_path / run / "log.jsonl").read_text() for run in ("run", "whole")]
     assert curves[0] == curves[1]
     whole = DualEncoder.from_preset(str(tmp_path / "whole" / "preset"))
+    pairs = [p for p in read_pairs(tiny_data, "dev") if p.task == "transcription"]
+    logged = json.loads(curves[1].splitlines()[-1])["dev_recall_at_1"]
+    assert training_run.dev_recall(whole, pairs) == pytest.approx(logged)
     assert whole.text_table.rows > len(
         DualEncoder.from_preset(arrays.file("preset"), for_arrays=True).text_table.token_ids
     )
@@ -185,8 +189,6 @@ def test_training_on_arrays_resumes_and_its_model_gets_its_text_rows_back(
 
 def _train_until(options: TrainOptions, step: int) -> None:
     """Trains and is interrupted after a checkpoint."""
-    from model import training_run
-
     save = training_run.save_checkpoint
 
     def interrupted(model, out, at):
@@ -281,30 +283,25 @@ try:
 except KeyboardInterrupt:
     training_run.save_checkpoint = save
 stats = train(half).stats
-print(json.dumps([stats["resumed_at_step"], "tensorflow" in sys.modules]))
+print(json.dumps([stats["resumed_at_step"], "tensorflow" in sys.modules, model.jit_compile]))
 """
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("jax") is None and not os.environ.get("JAX_PYTHON"),
-    reason="JAX is not installed; JAX_PYTHON may name the interpreter of an environment with it",
-)
 def test_jax_gives_the_numbers_of_tensorflow_and_trains_and_resumes_without_it(
-    arrays, options, tmp_path
+    arrays, options, tmp_path, jax_python
 ):
     found = {}
-    for backend in ("tensorflow", "jax"):
-        python = (
-            os.environ.get("JAX_PYTHON", sys.executable) if backend == "jax" else sys.executable
-        )
+    for backend, python in (("tensorflow", sys.executable), ("jax", jax_python)):
         given = vars(on_arrays(options, tmp_path / backend))
         command = [python, "-c", BOTH, json.dumps(given), str(tmp_path / f"{backend}.npz")]
         environment = {**os.environ, "KERAS_BACKEND": backend}
         printed = subprocess.run(command, env=environment, check=True, capture_output=True)
         found[backend] = np.load(tmp_path / f"{backend}.npz")
-        resumed_at, has_tensorflow = json.loads(printed.stdout.splitlines()[-1])
+        resumed_at, has_tensorflow, is_compiled = json.loads(printed.stdout.splitlines()[-1])
         assert resumed_at == 4
         assert has_tensorflow is (backend == "tensorflow")
+        # Else JAX runs it operation by operation.
+        assert is_compiled is (backend == "jax")
     for name in ("vectors", "loss"):
         np.testing.assert_allclose(found["jax"][name], found["tensorflow"][name], atol=1e-4)
     losses = [
