@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from model.text_table import TextTable, join_tables
-from pipelines import quiet  # noqa: F401  (before TensorFlow)
+from pipelines import local_copy, quiet  # noqa: F401  (quiet before TensorFlow)
 
 INPUTS = {"token_ids", "padding_mask"}
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
@@ -43,6 +43,7 @@ def load_tokenizer(preset: str) -> Any:
     """
     import keras_hub
 
+    preset = local_copy.fetch_model(preset)
     _config(preset)
     return keras_hub.tokenizers.Tokenizer.from_preset(preset)
 
@@ -65,7 +66,7 @@ def load_pretrained(
     final norm stays: it puts every token's state to one length, which mean pooling needs.
 
     Args:
-        preset: a KerasHub name, `kaggle://…`, `hf://…`, or a local preset directory.
+        preset: a KerasHub name, `kaggle://…`, `hf://…`, or a preset directory, local or `gs://…`.
         new_rows: how many rows are added, the prefix's and the audio tokens'.
         first_text: how many of those come before the text rows.
         layers: how many layers are kept, from the first; 0 keeps all.
@@ -81,6 +82,7 @@ def load_pretrained(
     import keras
     import keras_hub
 
+    preset = local_copy.fetch_model(preset)
     available = _layers(_config(preset))
     if layers > available:
         raise ValueError(f"{preset} has {available} layers; --layers {layers} asks for more")

@@ -74,7 +74,8 @@ class TrainOptions:
     max_text_tokens: int = option(36, help="longer texts are cut")
     backbone: str = option(
         "tiny",
-        help="tiny (from scratch), or a preset: a KerasHub name, kaggle://…, hf://…, a folder",
+        help="tiny (from scratch), or a preset: a KerasHub name, kaggle://…, hf://…, a folder, "
+        "local or gs://…",
     )
     pretrained: bool = option(True, help="a preset's weights; without, its architecture at random")
     layers: int = option(

@@ -20,6 +20,7 @@ from pipelines import quiet, storage  # noqa: F401  (quiet before Beam)
 
 VERBS = {
     "prepare": ("pipelines.prepare", "PrepareOptions"),
+    "translate": ("pipelines.translate", "TranslateOptions"),
     "build": ("scann_index.build", "BuildOptions"),
     "evaluate": ("scann_index.evaluate", "EvaluateOptions"),
 }

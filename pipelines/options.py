@@ -14,8 +14,9 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from pipelines import storage
 
 T = TypeVar("T")
 
@@ -173,7 +174,7 @@ def _read_config(parser: argparse.ArgumentParser, path: str, options_class: type
     import yaml
 
     try:
-        loaded = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+        loaded = yaml.safe_load(storage.read_bytes(path).decode("utf-8")) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         parser.error(f"can't read --config {path}: {error}")
     if not isinstance(loaded, dict):

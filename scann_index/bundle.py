@@ -22,10 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from pipelines import storage
+from pipelines import local_copy, storage
 from pipelines.audio_reference import check_speeds
 from pipelines.output_dir import OutputDir, OutputError
-from scann_index import local_copy
 from scann_index.engine import Engine, files_of, open_exact, open_trained, train
 from scann_index.publish import read_info
 from scann_index.recipe import EXACT as EXACT
@@ -221,7 +220,7 @@ class Bundle:
             if storage.is_remote(out.path):
                 local = local_copy.fetch(out.path, files, digest)
             for name, sha256 in files.items():
-                if local_copy.sha256(storage.join(local, name)) != sha256:
+                if storage.file_sha256(storage.join(local, name)) != sha256:
                     raise OutputError(
                         f"{out.file(name)} is damaged: its SHA-256 is not the one in info.json"
                     )

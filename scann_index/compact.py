@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from pipelines import local_copy, storage
 from pipelines import options as command_line
-from pipelines import storage
 from pipelines.options import option
 from pipelines.output_dir import OutputDir, State
 from pipelines.verb import verb
-from scann_index import local_copy
 from scann_index.append import PARTS, part_name, publish_part
 from scann_index.bundle import KIND, Bundle, IndexShard
 from scann_index.recipe import AUTO, ENGINES, REORDERS, Choice

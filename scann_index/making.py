@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipelines import storage
 from pipelines.output_dir import OutputDir
-from scann_index import local_copy
 from scann_index.bundle import Bundle, IndexShard, ShardCard
 from scann_index.publish import complete
 from scann_index.summary import summary, sweep_table
@@ -232,7 +231,7 @@ def finish_bundle(
     from scann_index.index_shards import finished_path
 
     finished = [storage.read_json(finished_path(out.path, card.name)) for card in cards]
-    files = {name: local_copy.sha256(out.file(name)) for card in cards for name in card.files}
+    files = {name: storage.file_sha256(out.file(name)) for card in cards for name in card.files}
     info = {
         "schema": "scann_index.bundle: float32 vectors, rows as Parquet, ScaNN 1.3",
         **info,

@@ -1,6 +1,6 @@
 locals {
-  # raw: the corpus, read only. data: what prepare, build and evaluate write. models: what training
-  # writes. staging: templates, and what pipelines put down for a while.
+  # raw: the corpus, read only. data: what Beam's verbs write. models: what training writes and
+  # what it starts from. staging: templates, and what pipelines put down for a while.
   buckets = toset(["raw", "data", "models", "staging"])
 }
 

@@ -21,6 +21,28 @@ locals {
       seed                = "Seeds the sample and k-means"
       limit               = "Read only so many rows"
     }
+    translate = {
+      data                    = "Folder written by prepare, gs://…"
+      output                  = "Folder to write to, gs://…"
+      engine                  = "ctranslate2:gs://… or keras_hub:gs://…"
+      into                    = "Languages to translate into"
+      languages               = "Languages to translate from"
+      splits                  = "Splits to translate"
+      tasks                   = "translation, bitext or both"
+      prompt                  = "What keras_hub is asked, a file gs://…"
+      batch_size              = "Texts translated together"
+      max_tokens              = "Longer translations are rejected"
+      beam_size               = "Hypotheses of ctranslate2"
+      precision               = "What keras_hub computes in"
+      cache                   = "Where translations are kept, gs://…"
+      max_characters          = "Longer texts are rejected"
+      max_length_ratio        = "Sides more unequal are rejected"
+      min_language_confidence = "Less like the target language is rejected"
+      min_score               = "Lower scores are rejected"
+      max_rejects             = "Fail if a larger share is rejected"
+      accelerator             = "GPU of the step that translates"
+      limit                   = "Translate only so many recordings"
+    }
     build = {
       model         = "Folder of the preset, gs://…"
       data          = "Folder written by prepare, gs://…"
@@ -44,9 +66,10 @@ locals {
     }
   }
   template_required = {
-    prepare  = ["corpus", "output"]
-    build    = ["model", "data", "output"]
-    evaluate = ["index", "data", "output"]
+    prepare   = ["corpus", "output"]
+    translate = ["data", "output", "engine"]
+    build     = ["model", "data", "output"]
+    evaluate  = ["index", "data", "output"]
   }
 }
 

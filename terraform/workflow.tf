@@ -52,7 +52,7 @@ resource "google_workflows_workflow" "run" {
   name                    = var.name
   project                 = var.project_id
   region                  = var.region
-  description             = "prepare, train, build, evaluate: one stage or all of them"
+  description             = "prepare, translate, train, build, evaluate: one stage or all of them"
   service_account         = google_service_account.this["launcher"].email
   source_contents         = file("${path.module}/workflow.yaml")
   call_log_level          = "LOG_ERRORS_ONLY"

@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
+from pipelines import local_copy
 from pipelines.rejects import Rejected
 from pipelines.translation.engine import Engine, EngineOptions, Translation, folder_sha256
 from pipelines.translation.language_names import flores, iso_639_3
@@ -25,11 +26,11 @@ MAX_TOKENS = 512
 
 
 class CTranslate2(Engine):
-    """A CTranslate2 model in a folder of this machine.
+    """A CTranslate2 model in a folder.
 
     Args:
         options: `batch_size`, `max_tokens` and `beam_size` matter.
-        path: the folder.
+        path: the folder, local or `gs://…`.
 
     The score is the mean log-probability of the translation's tokens, at most 0.
     """
@@ -37,12 +38,12 @@ class CTranslate2(Engine):
     name: ClassVar[str] = "ctranslate2"
 
     def __init__(self, options: EngineOptions, path: str) -> None:
-        super().__init__(options, path)
+        super().__init__(options, path := local_copy.fetch_model(path))
         missing = [name for name in ("model.bin", "config.json") if not Path(path, name).is_file()]
         if missing:
             raise ValueError(
                 f"{path} has no {missing[0]}: give a folder of ct2-transformers-converter or "
-                "ct2-opus-mt-converter, on this machine"
+                "ct2-opus-mt-converter"
             )
         if not importlib.util.find_spec("ctranslate2"):
             raise ValueError(

@@ -6,6 +6,7 @@ and then used for all texts. An answer ends at a stop token or at the end of its
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 from collections.abc import Sequence
 from functools import cached_property
@@ -14,6 +15,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from pipelines import local_copy
 from pipelines.rejects import Rejected
 from pipelines.translation import prompts
 from pipelines.translation.engine import Engine, EngineOptions, Translation, folder_sha256
@@ -29,7 +31,7 @@ class KerasHub(Engine):
 
     Args:
         options: `prompt`, `batch_size`, `max_tokens` and `precision` matter.
-        path: a KerasHub name, `kaggle://…`, `hf://…`, or a preset folder of this machine.
+        path: a KerasHub name, `kaggle://…`, `hf://…`, or a preset folder, local or `gs://…`.
 
     It has no score: greedy generation doesn't give one away.
     """
@@ -37,8 +39,10 @@ class KerasHub(Engine):
     name: ClassVar[str] = "keras_hub"
 
     def __init__(self, options: EngineOptions, path: str) -> None:
-        super().__init__(options, path)
+        super().__init__(options, local_copy.fetch_model(path))
         self.template = prompts.template(options.prompt, path)
+        # Workers may not have the file that it came from.
+        self.options = dataclasses.replace(options, prompt=self.template)
         self._model: Any = None
 
     def identity(self, source: str, target: str) -> dict[str, Any]:

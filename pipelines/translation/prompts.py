@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
+from pipelines import storage
 from pipelines.utterance import LANGUAGES
 
 TRANSLATEGEMMA = """\
@@ -51,7 +51,7 @@ def template(prompt: str, preset: str) -> str:
     text = BUILT_IN.get(prompt, "") or prompt.replace("\\n", "\n")
     if "{text}" not in text:
         try:
-            text = Path(prompt).read_text(encoding="utf-8")
+            text = storage.read_bytes(prompt).decode("utf-8")
         except (OSError, UnicodeDecodeError, ValueError) as error:
             raise ValueError(
                 f"--prompt {prompt!r} has no {{text}}, nor is it a file: {error}"

@@ -62,7 +62,7 @@ run "defines_jobs_but_runs_none" {
   command = apply
 
   assert {
-    condition     = toset(keys(google_storage_bucket_object.template)) == toset(["prepare", "build", "evaluate"])
+    condition     = toset(keys(google_storage_bucket_object.template)) == toset(["prepare", "translate", "build", "evaluate"])
     error_message = "Each Beam verb has a template."
   }
 

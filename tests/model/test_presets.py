@@ -11,6 +11,7 @@ from model.train import TrainOptions, build
 from model.vocabulary import SPEECH
 from pipelines.output_dir import OutputDir
 from tests.families import FAMILIES, make_preset
+from tests.pipelines import bucket_filesystem  # noqa: F401  (Beam finds it once imported)
 from tests.tiny import AUDIO_TOKENS, spoken
 
 SPEECH_TOKENS = [spoken("red cat"), spoken("chat rouge")]
@@ -75,6 +76,18 @@ def test_the_first_layers_say_of_text_what_they_said_before_the_vocabulary_grew(
     # What is left above would cost memory: nothing is.
     kept = sum(int(w.shape[0]) for w in grown.backbone.token_embedding.weights)
     assert kept == 10 + AUDIO_TOKENS
+
+
+def test_a_preset_in_a_bucket_starts_as_its_copy_here_does(
+    presets, tiny_data, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("BABELEAR_CACHE", str(tmp_path))
+    folder = presets["gemma3"]
+    here, there = (
+        build(options(tiny_data, preset), [tiny_data]).encoder
+        for preset in (folder, f"bucket:/{folder}")
+    )
+    np.testing.assert_array_equal(encode(there), encode(here))
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -24,6 +24,9 @@ class BucketFileSystem(LocalFileSystem):
     def exists(self, path: str) -> bool:
         return super().exists(_local(path))
 
+    def last_updated(self, path: str) -> float:
+        return float(super().last_updated(_local(path)))
+
     def delete(self, paths: list[str]) -> None:
         LocalFileSystem(None).delete([_local(path) for path in paths])
 

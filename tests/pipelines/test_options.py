@@ -81,6 +81,13 @@ def test_the_config_wins_over_the_defaults_and_flags_over_the_config(config: Pat
     assert isinstance(recipe.salt, float)
 
 
+def test_a_config_may_lie_in_a_bucket(config: Path) -> None:
+    from tests.pipelines import bucket_filesystem  # noqa: F401
+
+    config.write_text("servings: 2\noutput: pot\n")
+    assert parse("--config", f"bucket:/{config}")[0].servings == 2
+
+
 @pytest.mark.parametrize(
     ("line", "expected"),
     [

@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 
 from pipelines.speech_encoder import load_speech_encoder
-from tests.pipelines import tiny_presets
+from tests.pipelines import (
+    bucket_filesystem,  # noqa: F401  (Beam finds it once imported)
+    tiny_presets,
+)
 
 
 @pytest.mark.parametrize(
@@ -36,6 +39,16 @@ def test_kaggle_is_asked_for_the_preset(
 
     assert load_speech_encoder(name).card["name"] == name[7:-2]
     assert asked == [preset]
+
+
+def test_a_preset_in_a_bucket_is_the_same_encoder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BABELEAR_CACHE", str(tmp_path / "cache"))
+    folder = tiny_presets.whisper(tmp_path / "tiny")
+
+    here = load_speech_encoder(f"{folder}@2").card
+    assert load_speech_encoder(f"bucket:/{folder}@2").card == here
 
 
 def test_a_layer_that_is_not_there_is_refused(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from tests.terraform import discovery
 
-LAUNCHES = {"prepare": 3, "build": 4, "evaluate": 2}
+LAUNCHES = {"prepare": 3, "translate": 2, "build": 4, "evaluate": 2}
 
 
 @dataclass

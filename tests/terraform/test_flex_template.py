@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import flex_template, prepare, storage
+from pipelines import flex_template, prepare, storage, translate
 from pipelines.output_dir import OutputDir
+from pipelines.pairs import read_pairs
 from scann_index import build, evaluate
 from tests import captured_job
+from tests.pipelines import bucket_filesystem  # noqa: F401  (Beam finds it once imported)
 from tests.pipelines.sounds import encoded, voice
+from tests.pipelines.translation.spanish import SENTENCES, prepared, recording
+from tests.pipelines.translation.tiny_translators import make_ctranslate2
 
 LABELS = '--labels={"goog-dataflow-provided-template-type":"flex"}'
 
@@ -57,6 +61,25 @@ def test_prepare_is_complete_after_three_launches(corpus: str, tmp_path: Path) -
     ]
     OutputDir.open(str(output), kind="pairs").verify()
     assert launch("prepare", *flags) == 0, "a complete output is read back again"
+
+
+def test_translations_by_an_engine_in_a_bucket_are_complete_after_two_launches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BABELEAR_CACHE", str(tmp_path / "cache"))
+    data = prepared(str(tmp_path / "pairs"), [recording(text, 0) for text in SENTENCES])
+    engine = make_ctranslate2(str(tmp_path / "engine"))
+    output = tmp_path / "translated"
+    flags = (f"--data={data.path}", f"--output={output}", f"--engine=ctranslate2:bucket:/{engine}")
+    # The engine's translations are nonsense.
+    loose = ("--min_language_confidence=0", "--max_length_ratio=99", "--max_rejects=1")
+    launches = 0
+    while not (output / "COMPLETED").exists():
+        assert launch("translate", *flags, *loose) == 0
+        launches += 1
+    assert launches == 2
+    pairs = read_pairs(OutputDir.open(str(output), kind="pairs"), "train")
+    assert {pair.task for pair in pairs} == {"translation", "bitext"}
 
 
 def test_an_index_is_complete_after_four_launches(
@@ -106,6 +129,7 @@ def test_every_verb_has_the_module_and_options_it_is_said_to_have() -> None:
     found = {verb: (m, name) for verb, (m, name) in flex_template.VERBS.items()}
     assert found == {
         "prepare": (prepare.__name__, prepare.PrepareOptions.__name__),
+        "translate": (translate.__name__, translate.TranslateOptions.__name__),
         "build": (build.__name__, build.BuildOptions.__name__),
         "evaluate": (evaluate.__name__, evaluate.EvaluateOptions.__name__),
     }

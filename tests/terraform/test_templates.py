@@ -13,7 +13,7 @@ from pipelines import flex_template
 from scann_index.serve import ServeOptions
 from tests.terraform.terraform_cli import resources
 
-VERBS = ("prepare", "build", "evaluate")
+VERBS = ("prepare", "translate", "build", "evaluate")
 
 
 def options_of(verb: str) -> type:

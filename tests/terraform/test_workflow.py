@@ -136,6 +136,26 @@ def test_each_stage_reads_what_the_one_before_it_wrote(workflow: Runner) -> None
     }
 
 
+def test_with_an_engine_transcripts_are_translated_and_training_reads_both(
+    workflow: Runner,
+) -> None:
+    cloud = Cloud()
+    engine = {"engine": "ctranslate2:gs://my-project-123-ear-models/nllb", "into": "en"}
+    workflow.run(cloud, {**ARGUMENT, "translate": engine, "train": ["--bitext=0.25"]})
+
+    assert [launch["parameters"] for launch in launched(cloud, "translate")] == [
+        {"verb": "translate", "data": f"{DATA}/pairs", "output": f"{DATA}/translated", **engine}
+    ] * 2
+    (job,) = trained(cloud)
+    (pool,) = job["jobSpec"]["workerPoolSpecs"]
+    assert pool["containerSpec"]["args"][:2] == [
+        "--bitext=0.25",
+        f"--data={DATA}/pairs,{DATA}/translated",
+    ]
+    order = [url for verb, url, _ in cloud.requests if verb == "POST"]
+    assert "customJobs" in order[3 + 2]
+
+
 def test_jobs_are_private_labelled_encrypted_and_run_as_their_own_account(workflow: Runner) -> None:
     cloud = Cloud()
     workflow.run(cloud, ARGUMENT)
@@ -213,6 +233,7 @@ def test_jobs_that_never_complete_their_output_end(workflow: Runner) -> None:
         ({"corpus": "c"}, "run: give a name"),
         ({"run": "first"}, "corpus: give the manifest"),
         ({"run": "first", "corpus": "c", "stages": ["trian"]}, '"trian" is none of prepare'),
+        ({"run": "first", "stages": ["translate"]}, "translate: give its options"),
     ],
 )
 def test_a_wrong_argument_is_refused_before_any_job(

@@ -17,6 +17,7 @@ from pipelines.translation.engine import (
 )
 from pipelines.translation.language_names import flores
 from pipelines.utterance import LANGUAGES
+from tests.pipelines import bucket_filesystem  # noqa: F401  (Beam finds it once imported)
 from tests.pipelines.translation.tiny_translators import make_ctranslate2
 
 CODES = ("fr", "zh", "yue", "ja", "ko", "ar", "fa", "nb", "ms")
@@ -52,6 +53,18 @@ def test_each_text_gets_a_translation_and_a_score_whatever_it_is_batched_with(pl
     assert not any("▁" in o.text or "</s>" in o.text for o in said)
     alone = [engine.translate([text], "es", "en")[0] for text in TEXTS]
     assert [str(outcome) for outcome in alone] == [str(outcome) for outcome in outcomes]
+
+
+def test_a_model_in_a_bucket_is_the_same_engine(
+    plain: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BABELEAR_CACHE", str(tmp_path))
+    here, there = opened(plain), opened(f"bucket:/{plain}")
+
+    assert there.identity("es", "en") == here.identity("es", "en")
+    assert str(translate_all(there, TEXTS, "es", "en")) == str(
+        translate_all(here, TEXTS, "es", "en")
+    )
 
 
 def test_a_translation_without_an_end_is_rejected(plain: str) -> None:

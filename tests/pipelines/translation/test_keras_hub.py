@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from pipelines.translation.engine import (
 )
 from pipelines.translation.keras_hub import KerasHub
 from tests.families import make_preset
+from tests.pipelines import bucket_filesystem  # noqa: F401  (Beam finds it once imported)
 from tests.pipelines.translation.tiny_translators import make_causal_lm
 
 # Digits are one token each wherever they stand: none of them is part of a longer one.
@@ -122,6 +124,19 @@ def test_prompt_weights_and_options_decide_the_identity_and_the_batch_size_does_
 
     assert len({fingerprint(identity) for identity in identities}) == 5
     assert opened(folder, batch_size=9).identity("fr", "en") == identities[0]
+
+
+def test_preset_and_prompt_may_lie_in_a_bucket_and_workers_get_the_prompt_s_text(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BABELEAR_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "prompt.txt").write_text(PROMPT)
+    there = opened(f"bucket:/{folder}", prompt=f"bucket:/{tmp_path}/prompt.txt")
+
+    assert there.identity("fr", "en") == opened(folder).identity("fr", "en")
+    assert there.options.prompt == PROMPT
+    there.load()
+    assert there.translate(["1", "2"], "fr", "en") == [Translation("v"), Translation("e")]
 
 
 def test_a_name_stands_for_its_versioned_handle_and_a_wrong_one_is_corrected() -> None:
