@@ -104,6 +104,9 @@ def commands_of(cell: Cell, study: dict[str, Any], options: StudyOptions) -> lis
         flags |= {"steps": options.steps, "evaluate-every": _interval(options.steps)}
     config = str(Path(options.study).parent / study["train"])
     built = {**study.get("build", {}), "model": run, "data": first, "output": index}
+    if "speeds" in built:
+        # All cells have one codebook: what the first hears of the test split, the others need not.
+        built["cache"] = str(Path(options.output, "heard"))
     scored = {"index": index, "run": run, "data": first, "output": evaluation}
     train = Command(run, ["model.train", "--config", config, *_flags(flags)])
     return [

@@ -136,27 +136,47 @@ class DualEncoder(keras.Model):
         Raises:
             ValueError: a waveform is given and the model has no codebook.
         """
-        vectors = self._encode_heard(speech, languages)
-        if not self.speeds:
-            return vectors
+        return self.encode_heard(self.hear(speech), languages)
+
+    def hear(self, speech: Sequence[np.ndarray]) -> list[list[np.ndarray]]:
+        """Waveforms to audio tokens, at their own speed and at each of `self.speeds`.
+
+        Args:
+            speech: as in `encode_speech`; what is audio tokens already is the same at any speed.
+
+        Returns:
+            A list for each speed, the own one first, parallel to `speech`: `[frames]` each.
+
+        Raises:
+            ValueError: a waveform is given and the model has no codebook.
+        """
         from pipelines.audio import at_speed
 
+        heard = [self._tokenize(speech)]
         for speed in self.speeds:
-            heard = [at_speed(s, speed) if _is_waveform(s) else s for s in speech]
-            vectors = vectors + self._encode_heard(heard, languages)
+            played = [at_speed(s, speed) if _is_waveform(s) else s for s in speech]
+            heard.append(self._tokenize(played))
+        return heard
+
+    def encode_heard(
+        self, heard: Sequence[Sequence[np.ndarray]], languages: Sequence[str] | None = None
+    ) -> np.ndarray:
+        """What `hear` gave to unit vectors, the mean over speeds: float32 `[utterances, width]`."""
+        import tensorflow as tf
+
+        each = [
+            self._encode(
+                self.vocabulary.speech_ids(_ragged(part), tf.constant(named))
+                for part, named in _batches(tokens, languages)
+            )
+            for tokens in heard
+        ]
+        if len(each) == 1:
+            return each[0]
+        vectors = sum(each[1:], each[0])
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         means: np.ndarray = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
         return means
-
-    def _encode_heard(
-        self, speech: Sequence[np.ndarray], languages: Sequence[str] | None
-    ) -> np.ndarray:
-        import tensorflow as tf
-
-        return self._encode(
-            self.vocabulary.speech_ids(_ragged(part), tf.constant(named))
-            for part, named in _batches(self._tokenize(speech), languages)
-        )
 
     def similarity(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
         """Cosines of two sets of unit vectors: `[n, dim]`, `[m, dim]` to float32 `[n, m]`."""

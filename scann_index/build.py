@@ -55,6 +55,11 @@ class BuildOptions(EngineOptions):
         "is the mean. Finds more of languages never heard; reads the sound again, which takes the "
         "speech encoder's time once for each speed and once for its own",
     )
+    cache: str = option(
+        "",
+        help="keep the audio tokens that --speeds take in this folder, local or gs://, for other "
+        "models of the same codebook",
+    )
     limit: int | None = option(None, help="read only so many pairs")
     append: bool = option(False, help="add the rows to the index that --output holds")
     overwrite: bool = option(False, help="replace an index made with other options")
@@ -69,12 +74,14 @@ class BuildOptions(EngineOptions):
             if not given or set(given) - set(known) or len(set(given)) < len(given):
                 raise ValueError(f"{flag} takes one or more of {','.join(known)}, each once")
         check_speeds(self.speeds)
+        if self.cache and not self.speeds:
+            raise ValueError("--cache keeps what --speeds take: it means nothing without them")
         if self.limit is not None and self.limit < 1:
             raise ValueError("--limit must be at least 1")
 
     def content(self) -> dict[str, Any]:
         """What decides the content, beside the model and the data."""
-        apart = ("model", "data", "output", "append", "overwrite", "dry_run")
+        apart = ("model", "data", "output", "cache", "append", "overwrite", "dry_run")
         values = {k: v for k, v in command_line.as_dict(self).items() if k not in apart}
         # It came later: an index without it stays what it is.
         return values if self.speeds else {k: v for k, v in values.items() if k != "speeds"}

@@ -12,7 +12,7 @@ from pipelines import quiet  # noqa: F401  (before Beam)
 from pipelines.length_batches import FRAMES_PER_SECOND
 from pipelines.output_dir import OutputDir
 from pipelines.pairs import KIND, from_example, shard_paths
-from pipelines.rejects import Rejected
+from scann_index.heard_tokens import METRICS, heard
 from scann_index.row import MODALITIES, rows_of
 from scann_index.row import Row as Row
 
@@ -22,7 +22,6 @@ from apache_beam.ml.inference.base import ModelHandler, RunInference  # isort: s
 BLOCK_ROWS = 1024
 SOUND_SECONDS = 600
 """So much sound is in memory at a time, or a single recording: 38 MB for each speed."""
-METRICS = "unreadable_recordings"
 
 
 @dataclasses.dataclass
@@ -89,16 +88,20 @@ class PresetHandler(ModelHandler[Sequence[Row], Embedded, Any]):
         preset: its folder.
         digest: its `preset_digest`: a worker that finds another model there refuses to use it.
         speeds: see `DualEncoder.speeds`.
+        cache: where the audio tokens that these take are kept, see `heard_tokens`.
 
     The handler says which model, and each worker process loads it for itself. A block is one
     element: the model batches it by its own measure.
     """
 
-    def __init__(self, preset: str, digest: str, speeds: Sequence[float] = ()) -> None:
+    def __init__(
+        self, preset: str, digest: str, speeds: Sequence[float] = (), cache: str = ""
+    ) -> None:
         super().__init__()
         self.preset = preset
         self.digest = digest
         self.speeds = tuple(speeds)
+        self.cache = cache
 
     def load_model(self) -> Any:
         """Loads the model once per process.
@@ -122,14 +125,14 @@ class PresetHandler(ModelHandler[Sequence[Row], Embedded, Any]):
         inference_args: dict[str, Any] | None = None,
     ) -> Iterable[Embedded]:
         """Embeds each block of the batch."""
-        return [Embedded(rows, embed_rows(rows, model)) for rows in batch]
+        return [Embedded(rows, embed_rows(rows, model, self.cache)) for rows in batch]
 
     def batch_elements_kwargs(self) -> dict[str, Any]:
         """One block at a time."""
         return {"min_batch_size": 1, "max_batch_size": 1}
 
 
-def embed_rows(rows: Sequence[Row], model: Any) -> np.ndarray:
+def embed_rows(rows: Sequence[Row], model: Any, cache: str = "") -> np.ndarray:
     """The vectors of some rows of either modality: float32 `[rows, dim]`.
 
     Rows go to the model sorted by length, which spares it padding.
@@ -137,26 +140,30 @@ def embed_rows(rows: Sequence[Row], model: Any) -> np.ndarray:
     vectors = np.zeros((len(rows), model.width), np.float32)
     for modality in MODALITIES:
         places = [i for i, row in enumerate(rows) if row.modality == modality]
+        if not places:
+            continue
         places.sort(key=lambda i: (len(rows[i].tokens), len(rows[i].text)))
         languages = [rows[i].language for i in places]
         if modality == "speech":
-            vectors[places] = _embed_speech([rows[i] for i in places], languages, model)
+            vectors[places] = _embed_speech([rows[i] for i in places], languages, model, cache)
         else:
             vectors[places] = model.encode_text([rows[i].text for i in places], languages)
     return vectors
 
 
-def _embed_speech(rows: Sequence[Row], languages: Sequence[str], model: Any) -> np.ndarray:
+def _embed_speech(
+    rows: Sequence[Row], languages: Sequence[str], model: Any, cache: str
+) -> np.ndarray:
     """The vectors of recordings: of their audio tokens, or of their sound at several speeds."""
     if not model.speeds:
         vectors: np.ndarray = model.encode_speech([row.tokens for row in rows], languages)
         return vectors
-    parts = [np.zeros((0, model.width), np.float32)]
+    parts = []
     # Whole recordings in the order given, cut where another `SOUND_SECONDS` begin.
     begun = np.cumsum([len(row.tokens) for row in rows]) // (SOUND_SECONDS * FRAMES_PER_SECOND)
     for some in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(begun)) + 1):
-        sounds = _sounds([rows[i] for i in some])
-        parts.append(model.encode_speech(sounds, [languages[i] for i in some]))
+        tokens = heard([rows[i] for i in some], model, cache)
+        parts.append(model.encode_heard(tokens, [languages[i] for i in some]))
     return np.concatenate(parts)
 
 
@@ -166,20 +173,6 @@ def unreadable(result: Any) -> dict[str, int]:
 
     found = result.metrics().query(MetricsFilter().with_namespace(METRICS))["counters"]
     return {counter.key.metric.name: int(counter.result or 0) for counter in found}
-
-
-def _sounds(rows: Sequence[Row]) -> list[np.ndarray]:
-    """Waveforms; of a recording that can't be read again, counted, its audio tokens."""
-    from apache_beam.metrics import Metrics
-
-    from pipelines.audio import load_audio_batch
-
-    heard = []
-    for row, sound in zip(rows, load_audio_batch([row.audio for row in rows]), strict=True):
-        if isinstance(sound, Rejected):
-            Metrics.counter(METRICS, sound.reason).inc()
-        heard.append(row.tokens if isinstance(sound, Rejected) else sound)
-    return heard
 
 
 @dataclasses.dataclass

@@ -103,6 +103,7 @@ class WriteIndexShards(beam.PTransform):
         digest: its `preset_digest`.
         choice: which engine a shard gets.
         speeds: at which speeds recordings are heard beside their own.
+        cache: where their audio tokens are kept.
     """
 
     folder: str
@@ -111,6 +112,7 @@ class WriteIndexShards(beam.PTransform):
     digest: str
     choice: Choice
     speeds: Sequence[float] = ()
+    cache: str = ""
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -120,7 +122,7 @@ class WriteIndexShards(beam.PTransform):
         names = names_of(self.parts)
         left = {n for n in names if not storage.exists(finished_path(self.folder, n))}
         parts = dict(self.parts)
-        handler = KeyedModelHandler(PresetHandler(self.preset, self.digest, self.speeds))
+        preset = PresetHandler(self.preset, self.digest, self.speeds, self.cache)
         return (
             rows
             | "KeyByShard" >> beam.Map(lambda row: (shard_of(row, parts), row))
@@ -128,7 +130,7 @@ class WriteIndexShards(beam.PTransform):
             | beam.GroupByKey()
             | "Unique" >> beam.MapTuple(lambda name, group: (name, unique(list(group))))
             | beam.Reshuffle()
-            | "Embed" >> RunInference(handler)
+            | "Embed" >> RunInference(KeyedModelHandler(preset))
             | "WriteShard" >> beam.MapTuple(self._write)
         )
 

@@ -110,8 +110,15 @@ class Making:
         if all(storage.exists(finished_path(out.path, name)) for name in names):
             return
         rows = self._rows()
-        model = self.preset, self.digest
-        write = WriteIndexShards(out.path, parts, *model, self.options.choice, self.options.speeds)
+        write = WriteIndexShards(
+            out.path,
+            parts,
+            self.preset,
+            self.digest,
+            self.options.choice,
+            speeds=self.options.speeds,
+            cache=self.options.cache,
+        )
         with beam_runner.progress("embed and index", out.file("finished"), "*.json", len(names)):
             result = beam_runner.run(
                 lambda pipeline: pipeline | rows | with_model(write), self.beam_flags

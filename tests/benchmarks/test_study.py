@@ -11,6 +11,7 @@ from model.arrays import FIXED
 from model.fresh_encoder import TINY_OWN
 from model.train import TrainOptions
 from pipelines import options as command_line
+from scann_index.build import BuildOptions
 from scann_index.evaluation import Evaluation
 
 CONFIGS = Path("configs")
@@ -30,7 +31,9 @@ def test_every_cell_of_a_study_is_a_command_that_its_verb_takes(path):
     assert len({cell.name for cell in cells}) == len(cells)
     assert {cell.seed for cell in cells} == {5}
     for cell in cells:
-        train, _, evaluate = commands_of(cell, study, options)
+        train, build, evaluate = commands_of(cell, study, options)
+        built = command_line.parse(BuildOptions, build.arguments[1:], prog="", description="")[0]
+        assert (built.cache == "out/heard") is bool(built.speeds)
         parsed = train_options(train)
         steps = cell.flags.get("steps", 500)
         assert (parsed.seed, parsed.steps, parsed.output) == (5, steps, train.folder)

@@ -15,7 +15,7 @@ from pipelines.audio import at_speed, load_audio
 from pipelines.length_batches import FRAMES_PER_SECOND
 from pipelines.output_dir import OutputDir, OutputError
 from pipelines.pairs import KIND as PAIRS
-from pipelines.pairs import Pair, write_shard
+from pipelines.pairs import Pair, read_pairs, write_shard
 from scann_index import embed
 from scann_index.build import BuildOptions, build, main
 from scann_index.bundle import Bundle
@@ -61,6 +61,17 @@ def built(options) -> Bundle:
 def speech_vectors(bundle: Bundle) -> dict[str, np.ndarray]:
     (shard,) = bundle.shards(modality="speech")
     return {row.id: vector for row, vector in zip(shard.rows, shard.vectors, strict=True)}
+
+
+def _without_the_lost(data: str, folder: Path) -> str:
+    """The same data, but for the recording whose sound is gone."""
+    out = OutputDir(str(folder / "data"), kind=PAIRS)
+    out.begin({})
+    name = "test-00000-of-00001.tfrecord"
+    pairs = [p for p in read_pairs(OutputDir.open(data, kind=PAIRS), "test") if p.audio != LOST]
+    write_shard(out.file(name), pairs)
+    out.complete(files=[name], stats={})
+    return out.path
 
 
 def test_a_recordings_vector_is_the_mean_of_what_is_heard_at_each_speed(built, tiny_preset):
@@ -109,6 +120,56 @@ def test_sound_is_read_a_part_at_a_time_and_gives_the_same(built, data, tiny_pre
     assert read == [1, 2]
     np.testing.assert_allclose(vectors, shard.vectors, atol=1e-5)
     assert embed.embed_rows([], handler.load_model()).shape == (0, built.dim)
+
+
+def test_what_was_heard_once_is_not_read_again_for_the_next_index(
+    built, options, tmp_path, monkeypatch
+):
+    cache = tmp_path / "heard"
+    without_loss = {"data": _without_the_lost(options.data, tmp_path), "cache": str(cache)}
+    first = build(replace(options, output=str(tmp_path / "first"), **without_loss))
+    kept = {path: path.read_bytes() for path in cache.iterdir()}
+    monkeypatch.setattr(audio, "load_audio_batch", None)
+    again = build(replace(options, output=str(tmp_path / "again"), **without_loss))
+
+    vectors = [speech_vectors(Bundle.open(out.path)) for out in (first, again)]
+    for place in ("p0", "p1"):
+        np.testing.assert_array_equal(vectors[1][place], vectors[0][place])
+        np.testing.assert_allclose(vectors[0][place], speech_vectors(built)[place], atol=1e-5)
+    assert {path: path.read_bytes() for path in cache.iterdir()} == kept
+    assert "cache" not in again.info["options"]
+
+
+def test_a_block_with_a_recording_that_is_gone_is_not_kept(options, tmp_path, capsys):
+    cache = tmp_path / "heard"
+    for name in ("first", "again"):
+        build(replace(options, output=str(tmp_path / name), cache=str(cache)))
+        assert "can't be read again: 1 missing-file;" in capsys.readouterr().out
+    assert not cache.exists()
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04", None])
+def test_what_is_kept_but_damaged_or_of_other_recordings_is_heard_anew(
+    built, tiny_preset, tmp_path, damage
+):
+    (shard,) = built.shards(modality="speech")
+    rows = [row for row in shard.rows if row.audio != LOST]
+    model = PresetHandler(tiny_preset, built.model_digest, SPEEDS).load_model()
+    expected = embed.embed_rows(rows, model, str(tmp_path))
+    (kept,) = tmp_path.iterdir()
+    good = kept.read_bytes()
+    kept.write_bytes(good[: len(good) // 2] if damage is None else damage)
+    np.testing.assert_array_equal(embed.embed_rows(rows, model, str(tmp_path)), expected)
+    assert kept.read_bytes() == good
+    embed.embed_rows([replace(row, tokens=spoken("lune")) for row in rows], model, str(tmp_path))
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_cache_without_speeds_is_refused(options, capsys):
+    given = [f"--{k}={getattr(options, k)}" for k in ("model", "data", "output")]
+    with pytest.raises(SystemExit):
+        main([*given, "--cache=heard"])
+    assert "--cache keeps what --speeds take" in capsys.readouterr().err
 
 
 def test_what_is_mined_against_an_index_is_heard_as_it_was(built, data):
