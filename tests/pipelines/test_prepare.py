@@ -1,8 +1,7 @@
-"""From a corpus to a directory of pairs, on the demo corpus and on 90 broken inputs."""
+"""From a corpus to a directory of pairs, on the demo corpus."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -19,9 +18,8 @@ from pipelines.codebook import Codebook
 from pipelines.corpora.demo import DemoCorpus
 from pipelines.length_batches import frame_count
 from pipelines.output_dir import OutputDir, OutputError
-from pipelines.pairs import KIND, Pair, read_pairs
 from pipelines.prepare import PrepareOptions, main, prepare
-from tests.pipelines.broken_inputs import BrokenSet, build
+from tests.pipelines.prepared import all_pairs, contents, opened
 
 REPOSITORY = Path(__file__).parents[2]
 DEMO = (
@@ -33,19 +31,6 @@ DEMO = (
     "--codebook-utterances=60",
     "--shards=3",
 )
-
-
-def opened(folder: Path | str) -> OutputDir:
-    return OutputDir.open(str(folder), kind=KIND)
-
-
-def all_pairs(out: OutputDir) -> list[Pair]:
-    return [pair for split in ("train", "dev", "test") for pair in read_pairs(out, split)]
-
-
-def contents(folder: Path) -> dict[str, int]:
-    """Every file and the nanosecond in which it was written."""
-    return {str(p): p.stat().st_mtime_ns for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
 @pytest.fixture(scope="module")
@@ -265,86 +250,6 @@ def test_help_teaches_with_examples_and_defaults(capsys: pytest.CaptureFixture[s
     assert "python -m pipelines.prepare --corpus demo --output demo/data" in text
     assert "(default: whisper_base@4)" in " ".join(text.split())
     assert "--runner=DataflowRunner" in text
-
-
-@pytest.fixture(scope="module")
-def broken(tmp_path_factory: pytest.TempPathFactory) -> tuple[BrokenSet, list[str]]:
-    """The broken set and a command line that prepares it."""
-    folder = tmp_path_factory.mktemp("broken")
-    made = build(folder / "corpus")
-    flags = [
-        f"--corpus={made.manifest_path}",
-        f"--output={folder}/data",
-        "--speech-encoder=mfcc",
-        "--codebook-size=16",
-        "--shards=4",
-    ]
-    return made, flags
-
-
-def test_too_many_rejects_publish_nothing_and_a_higher_limit_finishes_without_new_work(
-    broken: tuple[BrokenSet, list[str]], capsys: pytest.CaptureFixture[str]
-) -> None:
-    made, flags = broken
-    folder = Path(flags[1].removeprefix("--output="))
-    rejects = sum(reason is not None for _, reason in made.expectations)
-
-    assert main(flags) == 1
-    said = capsys.readouterr().err
-    assert f"prepare: {rejects} of {len(made.expectations)} rows were rejected (" in said
-    assert "higher --max-rejects (now 0.05)" in said
-    assert not (folder / "COMPLETED").exists()
-    with pytest.raises(OutputError, match="not complete"):
-        opened(folder)
-
-    before = contents(folder)
-    assert main([*flags, "--max-rejects=1"]) == 0
-    after = contents(folder)
-    assert f"{rejects} rejected" in capsys.readouterr().out
-    assert {path: after[path] for path in before} == before
-    assert {Path(path).name for path in set(after) - set(before)} == {
-        "COMPLETED",
-        "info.json",
-        "stats.json",
-    }
-
-
-def test_each_broken_input_has_its_reason_and_each_good_one_its_tokens(
-    broken: tuple[BrokenSet, list[str]],
-) -> None:
-    made, flags = broken
-    assert main([*flags, "--max-rejects=1"]) == 0
-    out = opened(flags[1].removeprefix("--output="))
-    rejects = [
-        json.loads(line)
-        for path in storage.list_files(out.path, "rejects-*.jsonl")
-        for line in Path(path).read_text(encoding="utf-8").splitlines()
-    ]
-    pairs = all_pairs(out)
-    found = [(r["id"], r["reason"]) for r in rejects] + [(p.id, None) for p in pairs]
-
-    assert Counter(found) == Counter(made.expectations)
-    assert all(reject["detail"] and reject["stage"] for reject in rejects)
-    assert all(len(pair.source_tokens) > 10 and pair.target_text for pair in pairs)
-    assert out.stats["rows"] == len(made.expectations) == len(pairs) + len(rejects)
-    assert out.stats["pairs"] == len(pairs)
-    assert out.stats["rejects"] == dict(Counter(reject["reason"] for reject in rejects))
-    out.verify()
-
-
-def test_a_manifest_that_changed_is_another_corpus(
-    broken: tuple[BrokenSet, list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    flags = ["--speech-encoder=mfcc", "--codebook-size=2", f"--output={tmp_path}/data"]
-    flags += ["--shards=1", f"--corpus={tmp_path}/m.tsv"]
-    clips = Path(broken[0].manifest_path).parent / "clips"
-    row = f"{clips}/good-0.wav\ten\thello\ttrain\n"
-    (tmp_path / "m.tsv").write_text("audio\tlanguage\ttranscript\tsplit\n" + row)
-    assert main(flags) == 0
-
-    (tmp_path / "m.tsv").write_text("audio\tlanguage\ttranscript\tsplit\n" + row + row)
-    assert main(flags) == 1
-    assert "other options (options.corpus_sha256" in capsys.readouterr().err
 
 
 def test_a_large_codebook_takes_a_larger_sample() -> None:
