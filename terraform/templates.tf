@@ -5,10 +5,19 @@ locals {
   # Written apart from here are `verb` and what the workflow always gives.
   template_parameters = {
     prepare = {
-      corpus              = "Manifest of the corpus, gs://…"
+      corpus              = "Manifest gs://…, or the name of a published corpus"
+      corpus_path         = "Where the published corpus lies, gs://…"
       output              = "Folder to write to, gs://…"
+      languages           = "Languages of the corpus to read"
+      splits              = "Splits of the corpus to read"
+      min_score           = "Pairs of wikimatrix with a lower score are left out"
+      also                = "Further corpora, wikimatrix=gs://…"
+      train_languages     = "Train on the speech of these only"
+      speeds              = "Copies of training recordings, 0.9,1.1"
+      held_out            = "Prepared folders whose dev and test text is set aside"
       audio_root          = "Where the audio paths of the manifest start"
       speech_encoder      = "Speech encoder and layer, whisper_base@4"
+      speech_precision    = "What the speech encoder computes in"
       accelerator         = "GPU of the speech encoder's step, nvidia-l4"
       model_copies        = "Copies of the encoder on a worker machine"
       codebook            = "Reuse the codebook in this folder"
@@ -19,6 +28,7 @@ locals {
       max_seconds         = "Longer recordings are rejected"
       max_rejects         = "Fail if a larger share is rejected"
       seed                = "Seeds the sample and k-means"
+      only_rejects        = "Prepare only what this folder rejected"
       limit               = "Read only so many rows"
     }
     translate = {
@@ -49,8 +59,15 @@ locals {
       output        = "Folder to write to, gs://…"
       splits        = "Splits to index"
       modalities    = "Modalities to index"
+      speeds        = "Hear recordings at these speeds too, 0.9,1.1"
+      cache         = "Where the audio tokens of these are kept, gs://…"
       engine        = "How index shards are searched"
       shard_rows    = "A language with more rows is split"
+      exact_below   = "Shards with fewer rows are searched exactly"
+      tree_from     = "Shards with so many rows get a tree"
+      leaves        = "Leaves of a tree"
+      reorder       = "What candidates are compared by"
+      dims          = "Leading dimensions to hash"
       target_recall = "Recall that bigger shards are tuned for"
       limit         = "Read only so many pairs"
     }

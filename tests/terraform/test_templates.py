@@ -15,6 +15,12 @@ from tests.terraform.terraform_cli import resources
 
 VERBS = ("prepare", "translate", "build", "evaluate")
 
+# No image holds eSpeak NG; the workflow says itself where the report is.
+NOT_OFFERED = {
+    "prepare": {"voices", "synthetic", "synthetic_languages"},
+    "evaluate": {"report_prefix"},
+}
+
 
 def options_of(verb: str) -> type:
     module, name = flex_template.VERBS[verb]
@@ -36,14 +42,14 @@ def test_there_is_a_template_of_every_verb(everything: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_parameter_is_an_option_that_takes_a_value(
+def test_every_option_that_takes_a_value_is_a_parameter(
     verb: str, everything: dict[str, Any]
 ) -> None:
     hints = get_type_hints(options_of(verb))
     parameters = {p["name"]: p for p in spec(everything, verb)["metadata"]["parameters"]}
     assert parameters.pop("verb")["regexes"] == [f"^{verb}$"]
-    assert set(parameters) <= set(hints)
-    assert [name for name in parameters if hints[name] is bool] == [], "switches take no value"
+    values = {name for name in hints if hints[name] is not bool}
+    assert set(parameters) == values - NOT_OFFERED.get(verb, set())
 
 
 @pytest.mark.parametrize("verb", VERBS)
