@@ -8,6 +8,8 @@ from scann_index.drawing import Drawing, style
 
 COLOURS = ("#0f6e84", "#c8553d", "#7a9e3a", "#8b5fbf", "#b8860b", "#4a4a4a", "#d17ab0", "#3a6ea5")
 MARKERS = "osD^vPX*"
+LEGEND_CHARACTERS = 100
+"""So many fit side by side."""
 
 
 def dots(results: dict[str, Any]) -> Drawing:
@@ -47,5 +49,6 @@ def dots(results: dict[str, Any]) -> Drawing:
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.set_xlim(0, 100)
         axes.set_xlabel("recall@1, speech→text (%)")
-        drawing.figure.legend(loc="outside upper center", ncols=min(len(names), 4))
+        columns = LEGEND_CHARACTERS // (4 + max(map(len, names), default=0))
+        drawing.figure.legend(loc="outside upper center", ncols=min(len(names), max(columns, 1)))
     return drawing
