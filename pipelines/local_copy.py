@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from pipelines import storage
+from pipelines.progress import copy_bar
 
 HUBS = ("kaggle://", "hf://", "modelscope://")
 """Schemes that KerasHub fetches presets from by itself."""
@@ -125,11 +126,27 @@ def fetch_model(source: str) -> str:
     os.makedirs(local, exist_ok=True)
     with open(os.path.join(_cache(), key, "lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        for name, size, _ in files:
-            path = os.path.join(local, name)
-            if not os.path.exists(path) or os.path.getsize(path) != size:
-                download(storage.join(source, name), path)
+        _complete(local, source, {name: size for name, size, _ in files})
     return local
+
+
+def _complete(local: str, source: str, sizes: Mapping[str, int]) -> None:
+    """Copies the files of a folder that its copy lacks."""
+    paths = {name: os.path.join(local, name) for name in sizes}
+    absent = [
+        name
+        for name, path in paths.items()
+        if not os.path.exists(path) or os.path.getsize(path) != sizes[name]
+    ]
+    if not absent:
+        return
+    with copy_bar() as bar:
+        task = bar.add_task(
+            f"copy {os.path.basename(local)}", total=sum(sizes[name] for name in absent)
+        )
+        for name in absent:
+            download(storage.join(source, name), paths[name])
+            bar.advance(task, sizes[name])
 
 
 def _cache() -> str:

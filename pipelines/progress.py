@@ -31,3 +31,23 @@ def progress_bar(*more: ProgressColumn) -> Progress:
         TimeRemainingColumn(),
         *more,
     )
+
+
+def copy_bar() -> Progress:
+    """A bar of bytes, on standard error: standard output is for results."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description:<24}"),
+        BarColumn(),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )

@@ -54,12 +54,19 @@ def test_a_folder_is_copied_once_however_many_ask(objects: fake_storage.Objects)
     assert objects.downloaded == {name: len(data) for name, data in FILES.items()}
 
 
-def test_what_a_killed_copy_left_out_is_added(objects: fake_storage.Objects) -> None:
+def test_what_a_killed_copy_left_out_is_added(
+    objects: fake_storage.Objects, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = local_copy.fetch_model("gs://bucket/model")
+    out, err = capsys.readouterr()
+    assert "copy model" in err and "7/7 bytes" in err and not out
     Path(folder, "config.json").unlink()
     Path(folder, "assets", "vocabulary.spm").write_bytes(b"wor")
 
     assert contents(local_copy.fetch_model("gs://bucket/model")) == FILES
+    capsys.readouterr()
+    local_copy.fetch_model("gs://bucket/model")
+    assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("seconds", [0, 60])
