@@ -6,6 +6,7 @@ import yaml
 
 from benchmarks.study import StudyOptions, main, run_cells
 from benchmarks.study_commands import Cell, Command, cells_of, commands_of
+from benchmarks.study_plot import dots
 from benchmarks.study_results import over_seeds, results_of, shown
 from model.arrays import FIXED
 from model.fresh_encoder import TINY_OWN
@@ -142,6 +143,19 @@ def test_the_matrix_is_every_level_with_every_seed_and_trials_change_its_first_c
     ]
     assert cells[1].flags == {"pretrained": False, "scale": 1}
     assert cells[-1].flags == {"scale": 1, "pooling": "last"}
+
+
+@pytest.mark.parametrize("text", ["both", "subwords", "romanized-subwords"])
+def test_the_legend_of_a_plot_is_no_wider_than_the_plot(text):
+    names = [
+        f"{start}-{text}-{data}" for start in ("random", "llm") for data in ("a", "b", "bitext")
+    ]
+    found = {"mean": 0.5, "interval": None}
+    row = {"name": "Greek", "seen": True, "recall_at_1": dict.fromkeys(names, found)}
+    figure = dots({"conditions": names, "languages": {"el": row}}).figure
+    figure.canvas.draw()
+    (legend,) = figure.legends
+    assert 0 < legend.get_window_extent().width <= figure.bbox.width
 
 
 def test_an_interval_over_seeds_is_students_and_one_seed_keeps_that_of_its_queries():
