@@ -12,7 +12,7 @@ from pipelines import quiet  # noqa: F401  (before Beam)
 from pipelines.length_batches import FRAMES_PER_SECOND
 from pipelines.output_dir import OutputDir
 from pipelines.pairs import KIND, from_example, shard_paths
-from scann_index.heard_tokens import METRICS, heard
+from scann_index.heard_tokens import heard
 from scann_index.row import MODALITIES, rows_of
 from scann_index.row import Row as Row
 
@@ -165,14 +165,6 @@ def _embed_speech(
         tokens = heard([rows[i] for i in some], model, cache)
         parts.append(model.encode_heard(tokens, [languages[i] for i in some]))
     return np.concatenate(parts)
-
-
-def unreadable(result: Any) -> dict[str, int]:
-    """By reason, the recordings a finished `PipelineResult` knows by their audio tokens alone."""
-    from apache_beam.metrics import MetricsFilter
-
-    found = result.metrics().query(MetricsFilter().with_namespace(METRICS))["counters"]
-    return {counter.key.metric.name: int(counter.result or 0) for counter in found}
 
 
 @dataclasses.dataclass

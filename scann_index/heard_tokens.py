@@ -20,7 +20,7 @@ from pipelines import storage
 from pipelines.rejects import Rejected
 from scann_index.row import Row
 
-METRICS = "unreadable_recordings"
+_METRICS = "unreadable_recordings"
 
 
 def heard(rows: Sequence[Row], model: Any, cache: str = "") -> list[list[np.ndarray]]:
@@ -48,6 +48,14 @@ def heard(rows: Sequence[Row], model: Any, cache: str = "") -> list[list[np.ndar
     return tokens
 
 
+def unreadable(result: Any) -> dict[str, int]:
+    """By reason, the recordings a finished `PipelineResult` knows by their audio tokens alone."""
+    from apache_beam.metrics import MetricsFilter
+
+    found = result.metrics().query(MetricsFilter().with_namespace(_METRICS))["counters"]
+    return {counter.key.metric.name: int(counter.result or 0) for counter in found}
+
+
 def _sounds(rows: Sequence[Row]) -> list[np.ndarray]:
     """Waveforms; of a recording that can't be read again, counted, its audio tokens."""
     from apache_beam.metrics import Metrics
@@ -57,7 +65,7 @@ def _sounds(rows: Sequence[Row]) -> list[np.ndarray]:
     sounds = []
     for row, sound in zip(rows, load_audio_batch([row.audio for row in rows]), strict=True):
         if isinstance(sound, Rejected):
-            Metrics.counter(METRICS, sound.reason).inc()
+            Metrics.counter(_METRICS, sound.reason).inc()
         sounds.append(row.tokens if isinstance(sound, Rejected) else sound)
     return sounds
 

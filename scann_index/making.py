@@ -103,7 +103,7 @@ class Making:
         """Embeds and writes every shard that no earlier run finished."""
         from pipelines import beam_runner
         from pipelines.right_fitting import with_model
-        from scann_index.embed import unreadable
+        from scann_index.heard_tokens import unreadable
         from scann_index.index_shards import WriteIndexShards, finished_path, names_of
 
         out, names = self.out, names_of(parts)
