@@ -1,4 +1,4 @@
-# Runs on Dataflow, as the launcher of a flex template and as its workers: prepare, translate, build, evaluate.
+# Runs on Dataflow, as launcher of flex templates and as worker: prepare, translate, build, evaluate.
 # The three bases are pinned by digest in docker/bases.env, which docker/pin_bases.sh writes.
 #checkov:skip=CKV_DOCKER_7:docker/build.sh takes no base but by digest; here it is an argument
 ARG PYTHON_IMAGE
