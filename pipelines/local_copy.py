@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -150,9 +151,18 @@ def _complete(local: str, source: str, sizes: Mapping[str, int]) -> None:
 
 
 def _cache() -> str:
-    """The folder of all copies."""
-    folder = os.environ.get("BABELEAR_CACHE") or os.path.join(
-        tempfile.gettempdir(), f"babelear-{os.getuid()}"
-    )
+    """The folder of all copies.
+
+    Raises:
+        PermissionError: it lies among the temporary files and others may write to it.
+    """
+    if named := os.environ.get("BABELEAR_CACHE"):
+        os.makedirs(named, mode=0o700, exist_ok=True)
+        return named
+    folder = os.path.join(tempfile.gettempdir(), f"babelear-{os.getuid()}")
     os.makedirs(folder, mode=0o700, exist_ok=True)
+    made = os.lstat(folder)
+    # Anybody may make a folder of this name there, and put models into it.
+    if not stat.S_ISDIR(made.st_mode) or made.st_uid != os.getuid() or made.st_mode & 0o022:
+        raise PermissionError(f"{folder} is not yours alone; name another folder by BABELEAR_CACHE")
     return folder

@@ -93,6 +93,23 @@ def test_a_name_that_leads_out_of_the_copy_is_refused(
     assert not list(cache.rglob("*"))
 
 
+@pytest.mark.parametrize("harm", ["open to all", "a link"])
+def test_a_cache_among_the_temporary_files_that_others_may_fill_is_refused(
+    objects: fake_storage.Objects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, harm: str
+) -> None:
+    monkeypatch.delenv("BABELEAR_CACHE")
+    monkeypatch.setattr(local_copy.tempfile, "tempdir", str(tmp_path))
+    assert contents(local_copy.fetch_model("gs://bucket/model")) == FILES
+    folder = tmp_path / f"babelear-{os.getuid()}"
+    if harm == "a link":
+        folder = folder.rename(tmp_path / "elsewhere")
+        (tmp_path / f"babelear-{os.getuid()}").symlink_to(folder)
+    else:
+        folder.chmod(0o777)
+    with pytest.raises(PermissionError, match="not yours alone"):
+        local_copy.fetch_model("gs://bucket/model")
+
+
 def test_a_folder_without_files_is_refused(objects: fake_storage.Objects) -> None:
     with pytest.raises(ValueError, match="gs://bucket/none holds no files"):
         local_copy.fetch_model("gs://bucket/none")
