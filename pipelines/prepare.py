@@ -144,6 +144,7 @@ def _corpus(options: PrepareOptions) -> Corpus:
         splits=options.splits,
         audio_root=options.audio_root,
         voices=options.voices,
+        words=options.words,
         min_score=options.min_score,
         also=options.also,
         train_languages=options.train_languages,

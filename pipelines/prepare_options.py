@@ -20,15 +20,15 @@ class PrepareOptions:
     output: str = option(help="folder to write to, local or gs://")
     corpus: str = option(
         "demo",
-        help="demo; a .jsonl, .csv or .tsv manifest; or fleurs, covost, wikimatrix, opus, cldr, "
-        "lhotse, nemo, tuxpaint, as they are published: see docs/corpora.md",
+        help="demo; words; a .jsonl, .csv or .tsv manifest; or fleurs, covost, wikimatrix, opus, "
+        "cldr, lhotse, nemo, tuxpaint, as they are published: see docs/corpora.md",
     )
     corpus_path: str = option("", help="where a published corpus lies: a folder or a file")
     languages: tuple[str, ...] = option(
         (),
         help="which languages: fleurs fr,de_de,south_asian_sa; covost fr,en-de; wikimatrix and "
-        "opus en-fr; cldr and tuxpaint fr,el; lhotse and nemo: the language of rows that name "
-        "none. Else all there are",
+        "opus en-fr; cldr, tuxpaint and words fr,el; lhotse and nemo: the language of rows that "
+        "name none. Else all there are",
     )
     splits: tuple[str, ...] = option(
         (), help="which of train, dev, test; lhotse and nemo: the split of all rows. Else all"
@@ -58,8 +58,8 @@ class PrepareOptions:
     )
     held_out: tuple[str, ...] = option(
         (),
-        help="prepared folders: text pairs that say what their dev or test split says are set "
-        "aside",
+        help="prepared folders: text pairs and training recordings that say what their dev or test "
+        "split says are set aside",
     )
     audio_root: str = option("", help="where a manifest's audio paths start; else its folder")
     speech_encoder: str = option(
@@ -98,7 +98,12 @@ class PrepareOptions:
         "token above 1024 tokens",
     )
     shards: int = option(32, help="units of work, each read, tokenized and written in one go")
-    voices: int = option(1, help="demo corpus: recordings of each training sentence and language")
+    voices: int = option(
+        1, help="demo: recordings of each training sentence and language; words: of each word"
+    )
+    words: int = option(
+        4000, help="words: how many of each language, the commonest, spoken by eSpeak NG"
+    )
     max_seconds: float = option(
         600.0,
         help="longer recordings are rejected; 36000 allows ten hours, which need the memory of "
@@ -164,5 +169,6 @@ LATER: dict[str, Any] = {
     **{"synthetic_only": False, "held_out": []},
     "speech_precision": "float32",
     "only_rejects": "",
+    "words": 4000,
 }
 """Options that came later, with what was done before: directories of then stay what they are."""

@@ -45,6 +45,7 @@ def open_corpus(
     splits: Sequence[str] = (),
     audio_root: str = "",
     voices: int = 2,
+    words: int = 4000,
     min_score: float = 1.04,
     also: Sequence[str] = (),
     train_languages: Sequence[str] = (),
@@ -57,12 +58,13 @@ def open_corpus(
     """The reader for what `--corpus` says.
 
     Args:
-        name: `demo`, one of `PUBLISHED`, or the path of a manifest.
+        name: `demo`, `words`, one of `PUBLISHED`, or the path of a manifest.
         path: where a published corpus lies.
         languages: which of its languages; what a name may be, its reader says.
         splits: which of train, dev and test.
         audio_root: where a manifest's relative audio paths start; its own folder if empty.
-        voices: recordings of each training sentence and language in the demo corpus.
+        voices: recordings of each training sentence and language in the demo corpus, of each word.
+        words: how many of each language.
         min_score: of a WikiMatrix pair.
         also: further corpora, `wikimatrix=PATH`, with all languages and splits they have.
         train_languages: as in `TrainingSpeech`, like the four below; none for the corpus' own
@@ -76,7 +78,12 @@ def open_corpus(
     Raises:
         ValueError: there is no such corpus, or it lacks something that it needs.
     """
-    corpus = _open(name, path, languages, splits, audio_root, voices, min_score)
+    if name == "words":
+        from pipelines.corpora.words import WordsCorpus
+
+        corpus: Corpus = WordsCorpus(languages, words=words, voices=voices)
+    else:
+        corpus = _open(name, path, languages, splits, audio_root, voices, min_score)
     train_languages = train_languages or getattr(corpus, "train_languages", ())
     if train_languages or speeds or synthetic:
         from pipelines.corpora.training_speech import TrainingSpeech
@@ -121,7 +128,7 @@ def _open(
         return ManifestCorpus(name, audio_root=audio_root or None)
     if name not in PUBLISHED:
         raise ValueError(
-            f"--corpus {name!r}: give demo, {', '.join(PUBLISHED)}, or a manifest ending in "
+            f"--corpus {name!r}: give demo, words, {', '.join(PUBLISHED)}, or a manifest ending in "
             f"{', '.join(_MANIFESTS[:3])}"
         )
     if not path:

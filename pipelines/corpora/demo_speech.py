@@ -8,10 +8,12 @@ make them. The rates and pitches interleave, so that test speech is new, not ext
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from pipelines.corpora.demo_reading import spoken_text
-from pipelines.synthesis import Speech
+from pipelines.rejects import Rejected
+from pipelines.synthesis import Speech, shared_synthesizer
 
 
 class Speaker(NamedTuple):
@@ -84,3 +86,19 @@ def speech(text: str, language: str, speaker: Speaker) -> Speech:
         words_per_minute=speaker.words_per_minute,
         pitch=speaker.pitch,
     )
+
+
+def check_voices(languages: Sequence[str]) -> None:
+    """Whether eSpeak speaks them, before a worker finds out.
+
+    Raises:
+        ValueError: it doesn't, or it isn't installed.
+    """
+    speeches = [speech("1", code, SPEAKERS["train"][0]) for code in languages]
+    try:
+        spoken = shared_synthesizer().speak(speeches)
+    except RuntimeError as error:
+        raise ValueError(str(error)) from None
+    mute = [code for code, s in zip(languages, spoken, strict=True) if isinstance(s, Rejected)]
+    if mute:
+        raise ValueError(f"eSpeak NG has no voice for {', '.join(mute)}: leave them out")

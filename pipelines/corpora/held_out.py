@@ -10,14 +10,15 @@ from pipelines.corpora.manifest import sentence_key
 from pipelines.output_dir import OutputDir
 from pipelines.pairs import KIND, Pair, read_pairs
 from pipelines.rejects import Reject
+from pipelines.utterance import Utterance
 
 
 class HeldOut:
-    """A corpus whose text pairs say nothing that is in dev or test of prepared folders.
+    """A corpus that says nothing in training that is in dev or test of prepared folders.
 
-    A pair is set aside, with the reason `held-out-sentence`, where a text on either side is a held
-    out one, or one without its first word: "toucan" beside "A toucan." Case and punctuation don't
-    count. Recordings are let through: their splits are their corpus' own.
+    A text pair is set aside, with the reason `held-out-sentence`, where a text on either side is a
+    held out one, or one without its first word: "toucan" beside "A toucan." So is a training
+    recording of one. Case, punctuation and language don't count.
 
     Args:
         corpus: any.
@@ -30,26 +31,36 @@ class HeldOut:
     def __init__(self, corpus: Corpus, folders: Sequence[str]) -> None:
         self.name = corpus.name
         self.in_archives = getattr(corpus, "in_archives", False)
+        self.typical_seconds = getattr(corpus, "typical_seconds", None)
         self._corpus = corpus
         self._folders = tuple(folders)
         self._keys = frozenset(_keys(self._folders))
 
     def rows(self) -> Iterator[Row]:
-        """Every row of the corpus, held out pairs as rejects."""
+        """Every row of the corpus, held out ones as rejects."""
         for row in self._corpus.rows():
-            yield self._reject(row) if isinstance(row, Pair) and self._is_held_out(row) else row
+            texts = () if isinstance(row, Reject) else _trained_texts(row)
+            if any(text and sentence_key(text) in self._keys for text in texts):
+                yield _reject(row.id, texts)
+            else:
+                yield row
 
     def card(self) -> dict[str, Any]:
         """The corpus' card, and what was held out."""
         return {**self._corpus.card(), "held_out": list(self._folders)}
 
-    def _is_held_out(self, pair: Pair) -> bool:
-        texts = pair.source_text, pair.target_text
-        return any(text and sentence_key(text) in self._keys for text in texts)
 
-    def _reject(self, pair: Pair) -> Reject:
-        detail = f"{pair.target_text[:80]!r} or {pair.source_text[:80]!r} is to be tested"
-        return Reject(pair.id, "", "read", "held-out-sentence", detail)
+def _trained_texts(row: Utterance | Pair) -> tuple[str, ...]:
+    if isinstance(row, Pair):
+        return row.target_text, row.source_text
+    if row.split != "train":
+        return ()
+    return row.transcript, *(text for _, text in row.translations)
+
+
+def _reject(id: str, texts: Sequence[str]) -> Reject:
+    said = " or ".join(repr(text[:80]) for text in texts if text)
+    return Reject(id, "", "read", "held-out-sentence", f"{said} is to be tested")
 
 
 def _keys(folders: Sequence[str]) -> Iterator[str]:

@@ -24,8 +24,7 @@ from pipelines import audio_reference
 from pipelines.corpora import Corpus, Row, demo_speech
 from pipelines.corpora.manifest import sentence_key
 from pipelines.pairs import Pair
-from pipelines.rejects import Rejected
-from pipelines.synthesis import espeak_uri, shared_synthesizer
+from pipelines.synthesis import espeak_uri
 from pipelines.utterance import LANGUAGES, Utterance
 
 _Text = tuple[str, str, str, str]
@@ -73,7 +72,7 @@ class TrainingSpeech:
         self._synthetic_only = synthetic_only
         self._spoken = tuple(synthetic_languages) or self._languages
         if synthetic:
-            _check_voices(self._spoken)
+            demo_speech.check_voices(self._spoken)
 
     def rows(self) -> Iterator[Row]:
         """The corpus' rows, each training recording before its copies; then what eSpeak says."""
@@ -156,24 +155,6 @@ def _texts_of(rows: Iterator[Row]) -> Iterator[_Text]:
             if row.source_text:
                 yield row.sentence_id, row.split, row.source_language, row.source_text
             yield row.sentence_id, row.split, row.target_language, row.target_text
-
-
-def _check_voices(languages: Sequence[str]) -> None:
-    """Whether eSpeak speaks them, before a worker finds out.
-
-    Raises:
-        ValueError: it doesn't, or it isn't installed.
-    """
-    speeches = [
-        demo_speech.speech("1", code, demo_speech.SPEAKERS["train"][0]) for code in languages
-    ]
-    try:
-        spoken = shared_synthesizer().speak(speeches)
-    except RuntimeError as error:
-        raise ValueError(str(error)) from None
-    mute = [code for code, s in zip(languages, spoken, strict=True) if isinstance(s, Rejected)]
-    if mute:
-        raise ValueError(f"eSpeak NG has no voice for {', '.join(mute)}: leave them out")
 
 
 def _number(text: str) -> int:

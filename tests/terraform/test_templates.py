@@ -17,7 +17,7 @@ VERBS = ("prepare", "translate", "build", "evaluate")
 
 # No image holds eSpeak NG; the workflow says itself where the report is.
 NOT_OFFERED = {
-    "prepare": {"voices", "synthetic", "synthetic_languages"},
+    "prepare": {"voices", "words", "synthetic", "synthetic_languages"},
     "evaluate": {"report_prefix"},
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import zipfile
 from pathlib import Path
 
@@ -183,3 +184,25 @@ def tuxpaint(folder: Path) -> Path:
     (root / "town/gone_desc_bg.ogg").write_bytes(again)
     (root / "town/inn_desc_tlh.ogg").write_bytes(again)
     return folder / "tuxpaint"
+
+
+CLDR_NAMES = {
+    "en": {"🦎": "lizard", "👍": "thumbs up", "👍🏽": "thumbs up: medium skin tone", "🌮": "taco"},
+    "fr": {"🦎": "lézard", "👍": "pouce vers le haut", "👍🏽": "pouce : peau mate", "🌮": "Taco"},
+    "el": {"🦎": "σαύρα", "👍": "μπράβο", "🌮": " ", "🦙": "λάμα"},
+}
+CLDR_FLAGS = {"en": {"🇫🇷": "flag: France"}, "fr": {"🇫🇷": "drapeau : France"}}
+
+
+def cldr(
+    folder: Path, key: str = "annotations", names: dict[str, dict[str, str]] = CLDR_NAMES
+) -> Path:
+    """One of the packages as npm unpacks it, with a region's names beside."""
+    package = folder / f"cldr-{key}" / "package"
+    for language, own in {**names, "fr-CA": {"🦎": "lézard d’ici"}}.items():
+        path = package / key / language / "annotations.json"
+        path.parent.mkdir(parents=True)
+        entries = {e: {"default": ["x"], "tts": [name]} for e, name in own.items()}
+        entries["€"] = {"default": ["a sign without a name"]}
+        path.write_text(json.dumps({key: {"annotations": entries}}), encoding="utf-8")
+    return folder
