@@ -51,7 +51,9 @@ class StudyOptions:
     study: str = option(help="YAML file that declares the study")
     output: str = option(help="folder for the cells and the results")
     data: tuple[str, ...] = option(
-        (), help="prepared folders to use, in place of preparing them into OUTPUT: each in its turn"
+        (),
+        help="prepared folders to use, in place of preparing them into OUTPUT: each in its turn, "
+        "as far as the cells need them",
     )
     backbone: str = option("", help="preset to use, in place of making OUTPUT/gemma3_270m")
     steps: int | None = option(
@@ -149,7 +151,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     ]
     if not cells:
         raise ValueError(f"no cell's name starts with {' or '.join(options.cells)}; see --dry-run")
-    needed = preparations(study, options)
+    needed = preparations(study, options, cells)
     made = {cell: commands_of(cell, study, options) for cell in cells}
     if options.dry_run:
         for line in dict.fromkeys(map(str, itertools.chain(needed, *made.values()))):

@@ -95,7 +95,10 @@ def commands_of(cell: Cell, study: dict[str, Any], options: StudyOptions) -> lis
     folder = Path(options.output, "cells", cell.name)
     folders = data_folders(study, options)
     first = next(iter(folders.values()))
-    used = [folders[name] for name in cell.flags.get("data", folders)]
+    names = cell.flags.get("data", list(study["prepare"]))
+    if missing := [name for name in names if name not in folders]:
+        raise ValueError(f"--data lacks {', '.join(missing)}, which {cell.name} is trained on")
+    used = [folders[name] for name in names]
     run, index, evaluation = (str(folder / name) for name in ("run", "index", "evaluation"))
     flags = {**cell.flags, "data": used, "output": run, "seed": cell.seed}
     if (preset := _preset(study, options)) and "backbone" not in flags:
@@ -146,14 +149,14 @@ def data_folders(study: dict[str, Any], options: StudyOptions) -> dict[str, str]
     """Where each of the study's prepared folders is: the first holds what is tested.
 
     Raises:
-        ValueError: `--data` names more or fewer of them than the study does.
+        ValueError: `--data` names more of them than the study does.
     """
     names = list(study["prepare"])
     if not options.data:
         return {name: str(Path(options.output, name)) for name in names}
-    if len(options.data) != len(names):
-        raise ValueError(f"--data takes {len(names)} folders: {', '.join(names)}")
-    return dict(zip(names, options.data, strict=True))
+    if len(options.data) > len(names):
+        raise ValueError(f"--data takes {len(names)} folders at most: {', '.join(names)}")
+    return dict(zip(names, options.data, strict=False))
 
 
 def _preset(study: dict[str, Any], options: StudyOptions) -> str:
@@ -177,12 +180,17 @@ def _flags(values: dict[str, Any]) -> list[str]:
     return flags
 
 
-def preparations(study: dict[str, Any], options: StudyOptions) -> list[Command]:
-    """What all cells need."""
+def preparations(
+    study: dict[str, Any], options: StudyOptions, cells: Sequence[Cell]
+) -> list[Command]:
+    """What these cells need: the first folder, others that they are trained on, and the preset."""
     needed = []
     folders = data_folders(study, options)
     first = next(iter(folders.values()))
+    used = {name for cell in cells for name in cell.flags.get("data", folders)}
     for name, config in ({} if options.data else study["prepare"]).items():
+        if folders[name] != first and name not in used:
+            continue
         path = Path(options.study).parent / config
         own = folders[name]
         shared = [f"--codebook={first}/codebook"] if own != first else []

@@ -168,7 +168,10 @@ def test_an_interval_over_seeds_is_students_and_one_seed_keeps_that_of_its_queri
 
 
 def test_a_dry_run_prints_every_command_in_order(capsys):
-    assert main([f"--study={STUDIES[0]}", "--output=out", "--dry-run", "--cells=llm"]) == 0
+    assert (
+        main([f"--study={STUDIES[0]}", "--output=out", "--dry-run", "--cells=llm-subwords-speech"])
+        == 0
+    )
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[2] for line in lines[:5]] == [
         "pipelines.prepare",
@@ -190,8 +193,23 @@ def test_further_folders_are_prepared_with_the_codebook_of_the_first(capsys):
     assert all("--codebook=out/data/codebook" in line for line in others)
     held_out = [line for line in others if "--held-out=out/data" in line]
     assert [line.split()[4] for line in held_out] == ["configs/tuxpaint/prepare-names.yaml"]
-    assert main([f"--study={study}", "--output=out", "--data=one,two"]) == 1
-    assert "study: --data takes 4 folders: data, data-more" in capsys.readouterr().err
+    assert main([f"--study={study}", "--output=out", "--data=one,two,three,four,five"]) == 1
+    assert "study: --data takes 4 folders at most: data, data-more" in capsys.readouterr().err
+
+
+def test_folders_that_no_chosen_cell_is_trained_on_are_not_needed(capsys):
+    study = [f"--study={CONFIGS / 'demo' / 'study.yaml'}", "--output=out", "--dry-run"]
+    assert main([*study, "--cells=llm-subwords-words"]) == 0
+    prepared = [
+        line.split("=")[1].split()[0]
+        for line in capsys.readouterr().out.splitlines()
+        if "pipelines.prepare" in line
+    ]
+    assert prepared == ["out/data", "out/data-voices", "out/data-words"]
+    assert main([*study, "--cells=llm-subwords-speech", "--data=own"]) == 0
+    assert "pipelines.prepare" not in capsys.readouterr().out
+    assert main([*study, "--cells=llm-subwords-words", "--data=own"]) == 1
+    assert "--data lacks data-voices, data-words" in capsys.readouterr().err
 
 
 def small_study(data, folder) -> list[str]:
