@@ -17,6 +17,22 @@ SENTENCES = (
     "No entiendo la pregunta del profesor.",
 )
 
+ENGLISH = "The moon is white."
+# Text, and why it has no translation; for the text–text pair, in the second place.
+BAD = {
+    "taxi": ("copy", "copy"),
+    "xyzzy plugh frobnitz el": ("low-score", "low-score"),
+    "el GATO negro duerme en la casa": (None, "duplicate"),
+    "casa " * 250: ("too-long", "too-long"),
+}
+# Keeps the nonsense of a model of random weights.
+ANYTHING = (
+    "--min-language-confidence=0",
+    "--max-length-ratio=1000",
+    "--max-tokens=60",
+    "--max-rejects=1",
+)
+
 
 def recording(text: str, voice: int, language: str = "es", split: str = "train") -> Pair:
     """A recording of a sentence."""
@@ -35,6 +51,13 @@ def recording(text: str, voice: int, language: str = "es", split: str = "train")
         seconds=len(tokens) / 25,
         provenance="sentences",
     )
+
+
+def speech() -> list[Pair]:
+    """Each sentence said by two voices, what can't be translated by one, and some English."""
+    pairs = [recording(text, voice) for text in SENTENCES for voice in (0, 1)]
+    pairs += [recording(text, 0) for text in BAD]
+    return [*pairs, recording(ENGLISH, 0, "en"), recording(SENTENCES[0], 2, split="test")]
 
 
 def prepared(folder: str, pairs: list[Pair], shards: int = 3) -> OutputDir:
