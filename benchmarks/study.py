@@ -1,11 +1,12 @@
 """python -m benchmarks.study: a matrix of training runs, each evaluated, and what they show.
 
 A study is a YAML file: `prepare` names folders and the files of pipelines.prepare that make them,
-the first with the codebook of all and with what is tested; `factors`, whose levels are flags of
-model.train, are crossed with `seeds`; `trials` change the first cell, one seed each; `build` and
-`evaluate` are flags of scann_index.build and evaluate, the same for all cells. Every cell is
-trained, indexed and evaluated by the usual verbs into OUTPUT/cells/NAME; what is complete is not
-made again. Then OUTPUT/results.md, results.json and results.svg are written, of what there is.
+the first with the codebook of all; `factors`, whose levels are flags of model.train (the first
+folder of `data` holds what is tested), are crossed with `seeds`; `trials` change the first cell,
+one seed each; `build` and `evaluate` are flags of scann_index.build and evaluate, the same for all
+cells. Every cell is trained, indexed and evaluated by the usual verbs into OUTPUT/cells/NAME; what
+is complete is not made again. Then OUTPUT/results.md, results.json and results.svg are written, of
+what there is.
 
     python -m benchmarks.study --study configs/demo/study.yaml --output study/demo
     python -m benchmarks.study --study configs/tuxpaint/study.yaml --output study/tuxpaint --dry-run
@@ -35,9 +36,9 @@ from benchmarks.study_commands import (
     Command,
     cells_of,
     commands_of,
-    data_folders,
     left,
     preparations,
+    used_folders,
 )
 from pipelines import options as command_line
 from pipelines.options import option
@@ -163,7 +164,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from benchmarks.study_results import write_results
 
     evaluations = {cell: commands[-1].folder for cell, commands in made.items()}
-    data = next(iter(data_folders(study, options).values()))
+    data = {cell: used_folders(cell, study, options)[0] for cell in made}
     write_results(options.output, data, evaluations)
 
 

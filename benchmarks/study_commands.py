@@ -93,12 +93,7 @@ def left(commands: Sequence[Command]) -> list[Command]:
 def commands_of(cell: Cell, study: dict[str, Any], options: StudyOptions) -> list[Command]:
     """What makes a cell, the last of them its evaluation."""
     folder = Path(options.output, "cells", cell.name)
-    folders = data_folders(study, options)
-    first = next(iter(folders.values()))
-    names = cell.flags.get("data", list(study["prepare"]))
-    if missing := [name for name in names if name not in folders]:
-        raise ValueError(f"--data lacks {', '.join(missing)}, which {cell.name} is trained on")
-    used = [folders[name] for name in names]
+    used = used_folders(cell, study, options)
     run, index, evaluation = (str(folder / name) for name in ("run", "index", "evaluation"))
     flags = {**cell.flags, "data": used, "output": run, "seed": cell.seed}
     if (preset := _preset(study, options)) and "backbone" not in flags:
@@ -106,11 +101,11 @@ def commands_of(cell: Cell, study: dict[str, Any], options: StudyOptions) -> lis
     if options.steps and "steps" not in flags:
         flags |= {"steps": options.steps, "evaluate-every": _interval(options.steps)}
     config = str(Path(options.study).parent / study["train"])
-    built = {**study.get("build", {}), "model": run, "data": first, "output": index}
+    built = {**study.get("build", {}), "model": run, "data": used[0], "output": index}
     if "speeds" in built:
         # All cells have one codebook: what the first hears of the test split, the others need not.
         built["cache"] = str(Path(options.output, "heard"))
-    scored = {"index": index, "run": run, "data": first, "output": evaluation}
+    scored = {"index": index, "run": run, "data": used[0], "output": evaluation}
     train = Command(run, ["model.train", "--config", config, *_flags(flags)])
     return [
         *(_by_jax(config, flags, options) if options.jax_python else [train]),
@@ -146,7 +141,7 @@ def _by_jax(config: str, flags: dict[str, Any], options: StudyOptions) -> list[C
 
 
 def data_folders(study: dict[str, Any], options: StudyOptions) -> dict[str, str]:
-    """Where each of the study's prepared folders is: the first holds what is tested.
+    """Where each of the study's prepared folders is: the first holds the codebook of all.
 
     Raises:
         ValueError: `--data` names more of them than the study does.
@@ -157,6 +152,19 @@ def data_folders(study: dict[str, Any], options: StudyOptions) -> dict[str, str]
     if len(options.data) > len(names):
         raise ValueError(f"--data takes {len(names)} folders at most: {', '.join(names)}")
     return dict(zip(names, options.data, strict=False))
+
+
+def used_folders(cell: Cell, study: dict[str, Any], options: StudyOptions) -> list[str]:
+    """What a cell is trained on: the first holds what is tested.
+
+    Raises:
+        ValueError: `--data` lacks one of them.
+    """
+    folders = data_folders(study, options)
+    names = cell.flags.get("data", list(study["prepare"]))
+    if missing := [name for name in names if name not in folders]:
+        raise ValueError(f"--data lacks {', '.join(missing)}, which {cell.name} is trained on")
+    return [folders[name] for name in names]
 
 
 def _preset(study: dict[str, Any], options: StudyOptions) -> str:

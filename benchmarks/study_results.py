@@ -27,16 +27,16 @@ COLUMNS = {
 }
 
 
-def write_results(output: str, data: str, folders: dict[Cell, str]) -> dict[str, Any]:
+def write_results(output: str, data: dict[Cell, str], folders: dict[Cell, str]) -> dict[str, Any]:
     """Writes `results.md`, `results.json` and `results.svg`; returns what the JSON holds.
 
     Args:
         output: the folder to write to.
-        data: the pairs that all cells were evaluated on.
+        data: of each cell the pairs that it was evaluated on.
         folders: of each cell its evaluation, complete or not.
     """
     opened = {
-        cell: Evaluation.open(path, data=data)
+        cell: Evaluation.open(path, data=data[cell])
         for cell, path in folders.items()
         if storage.exists(storage.join(path, "COMPLETED"))
     }

@@ -200,12 +200,12 @@ def test_further_folders_are_prepared_with_the_codebook_of_the_first(capsys):
 def test_folders_that_no_chosen_cell_is_trained_on_are_not_needed(capsys):
     study = [f"--study={CONFIGS / 'demo' / 'study.yaml'}", "--output=out", "--dry-run"]
     assert main([*study, "--cells=llm-subwords-words"]) == 0
-    prepared = [
-        line.split("=")[1].split()[0]
-        for line in capsys.readouterr().out.splitlines()
-        if "pipelines.prepare" in line
-    ]
+    lines = capsys.readouterr().out.splitlines()
+    prepared = [line.split("=")[1].split()[0] for line in lines if "pipelines.prepare" in line]
     assert prepared == ["out/data", "out/data-voices", "out/data-words"]
+    trained, built, scored = lines[-3:]
+    assert "--data=out/data-voices,out/data-words" in trained, "the first is what is tested:"
+    assert "--data=out/data-voices " in built and "--data=out/data-voices " in scored
     assert main([*study, "--cells=llm-subwords-speech", "--data=own"]) == 0
     assert "pipelines.prepare" not in capsys.readouterr().out
     assert main([*study, "--cells=llm-subwords-words", "--data=own"]) == 1
