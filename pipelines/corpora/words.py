@@ -1,8 +1,8 @@
 """The commonest words of a language, spoken by eSpeak NG: a vocabulary to train on.
 
-A small corpus holds few words, and what is said in others is found far less often: of the demo
-corpus' English test names three in eight have no word that is trained on. Here are thousands more
-of any of forty languages, one a recording, to be trained on beside it:
+A small corpus holds few words, and what is said in others is found far less often: more than a
+third of the demo corpus' English test names have no word that is trained on. Here are thousands
+more in any of forty languages, one a recording, to be trained on beside it:
 
     python -m pipelines.prepare --corpus words --languages en,es --held-out demo/data \
         --codebook demo/data/codebook --output demo/words
