@@ -216,7 +216,7 @@ def test_a_dry_run_tells_the_rows_and_writes_nothing(
         (
             ["--output=OUT", "--corpus=dmeo"],
             1,
-            "--corpus 'dmeo': give demo, fleurs, covost, wikimatrix",
+            "--corpus 'dmeo': give demo, words, fleurs, covost, wikimatrix",
         ),
         (["--output=OUT", "--corpus=OUT/none.tsv"], 1, "none.tsv"),
         (["--output=OUT/file", *DEMO], 1, "file"),
