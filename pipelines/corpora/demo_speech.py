@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from pipelines.corpora.demo_reading import spoken_text
 from pipelines.rejects import Rejected
-from pipelines.synthesis import Speech, shared_synthesizer
+from pipelines.synthesis import Speech, espeak_uri, shared_synthesizer
+from pipelines.utterance import Utterance
 
 
 class Speaker(NamedTuple):
@@ -85,6 +86,33 @@ def speech(text: str, language: str, speaker: Speaker) -> Speech:
         voice=f"{voice}+{speaker.variant}",
         words_per_minute=speaker.words_per_minute,
         pitch=speaker.pitch,
+    )
+
+
+def training_utterance(
+    id: str, text: str, language: str, sentence_id: str, *, draw: int, take: int, corpus: str = ""
+) -> Utterance:
+    """A training recording by eSpeak of a text that is no name of the demo corpus.
+
+    Args:
+        id: of the utterance; the take is added to it.
+        text: what is said.
+        language: ISO 639 code.
+        sentence_id: of the utterance.
+        draw: as in `draw_speaker`.
+        take: as in `draw_speaker`.
+        corpus: of the utterance.
+    """
+    speaker = draw_speaker("train", draw, take)
+    return Utterance(
+        id=f"{id}-{take}",
+        audio=espeak_uri(speech(text, language, speaker)),
+        language=language,
+        transcript=text,
+        sentence_id=sentence_id,
+        split="train",
+        speaker=f"espeak-{speaker.name}",
+        corpus=corpus,
     )
 
 

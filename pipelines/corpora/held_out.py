@@ -39,15 +39,18 @@ class HeldOut:
     def rows(self) -> Iterator[Row]:
         """Every row of the corpus, held out ones as rejects."""
         for row in self._corpus.rows():
-            texts = () if isinstance(row, Reject) else _trained_texts(row)
-            if any(text and sentence_key(text) in self._keys for text in texts):
-                yield _reject(row.id, texts)
-            else:
-                yield row
+            yield row if isinstance(row, Reject) else self._checked(row)
 
     def card(self) -> dict[str, Any]:
         """The corpus' card, and what was held out."""
         return {**self._corpus.card(), "held_out": list(self._folders)}
+
+    def _checked(self, row: Utterance | Pair) -> Row:
+        texts = [text for text in _trained_texts(row) if text]
+        if not any(sentence_key(text) in self._keys for text in texts):
+            return row
+        detail = f"{' or '.join(repr(text[:80]) for text in texts)} is to be tested"
+        return Reject(row.id, row.audio, "read", "held-out-sentence", detail)
 
 
 def _trained_texts(row: Utterance | Pair) -> tuple[str, ...]:
@@ -56,11 +59,6 @@ def _trained_texts(row: Utterance | Pair) -> tuple[str, ...]:
     if row.split != "train":
         return ()
     return row.transcript, *(text for _, text in row.translations)
-
-
-def _reject(id: str, texts: Sequence[str]) -> Reject:
-    said = " or ".join(repr(text[:80]) for text in texts if text)
-    return Reject(id, "", "read", "held-out-sentence", f"{said} is to be tested")
 
 
 def _keys(folders: Sequence[str]) -> Iterator[str]:

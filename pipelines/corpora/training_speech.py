@@ -24,7 +24,6 @@ from pipelines import audio_reference
 from pipelines.corpora import Corpus, Row, demo_speech
 from pipelines.corpora.manifest import sentence_key
 from pipelines.pairs import Pair
-from pipelines.synthesis import espeak_uri
 from pipelines.utterance import LANGUAGES, Utterance
 
 _Text = tuple[str, str, str, str]
@@ -128,15 +127,13 @@ class TrainingSpeech:
             done.add((sentence, language, words))
             draw = _number(f"{sentence}|{language}|{words}")
             for take in range(self._synthetic):
-                speaker = demo_speech.draw_speaker("train", draw, take)
-                yield Utterance(
-                    id=f"{self.name}-synthetic-{language}-{draw:016x}-{take}",
-                    audio=espeak_uri(demo_speech.speech(text, language, speaker)),
-                    language=language,
-                    transcript=text,
-                    sentence_id=sentence,
-                    split="train",
-                    speaker=f"espeak-{speaker.name}",
+                yield demo_speech.training_utterance(
+                    f"{self.name}-synthetic-{language}-{draw:016x}",
+                    text,
+                    language,
+                    sentence,
+                    draw=draw,
+                    take=take,
                     corpus=f"{self.name}/synthetic",
                 )
 

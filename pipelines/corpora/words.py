@@ -29,7 +29,6 @@ from typing import Any
 
 from pipelines.corpora import demo_speech
 from pipelines.corpora.manifest import sentence_key
-from pipelines.synthesis import espeak_uri
 from pipelines.utterance import LANGUAGES, Utterance
 
 
@@ -88,15 +87,13 @@ class WordsCorpus:
     def _utterances(self, language: str, word: str) -> Iterator[Utterance]:
         digest = hashlib.sha256(f"babelear word {language}|{word}".encode()).hexdigest()
         for take in range(self.voices):
-            speaker = demo_speech.draw_speaker("train", int(digest, 16), take)
-            yield Utterance(
-                id=f"words-{language}-{digest[:16]}-{take}",
-                audio=espeak_uri(demo_speech.speech(word, language, speaker)),
-                language=language,
-                transcript=word,
-                sentence_id=f"words-{sentence_key(word)}",
-                split="train",
-                speaker=f"espeak-{speaker.name}",
+            yield demo_speech.training_utterance(
+                f"words-{language}-{digest[:16]}",
+                word,
+                language,
+                f"words-{sentence_key(word)}",
+                draw=int(digest, 16),
+                take=take,
             )
 
 

@@ -68,6 +68,7 @@ def test_training_recordings_of_what_another_folder_tests_are_set_aside_in_any_l
     aside, *kept = rows
     assert isinstance(aside, Reject) and aside.reason == "held-out-sentence"
     assert "Lézard!" in aside.detail and aside.id == "more.tsv:2"
+    assert aside.uri == str(tmp_path / "a.wav")
     assert [row.transcript for row in kept] == ["Lézard", "Pouce"]
 
 
