@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pipelines.output_dir import OutputDir
 from pipelines.pairs import KIND, Pair, shard_name, write_shard
 from tests.tiny import spoken, tiny_codebook
@@ -77,4 +79,9 @@ def prepared(folder: str, pairs: list[Pair], shards: int = 3) -> OutputDir:
             groups.setdefault(key, {"pairs": 0})["pairs"] += 1
     stats = {"rows": len(pairs), "pairs": len(pairs), "rejects": {}, "groups": groups}
     out.complete(files=files, stats=stats, info={"shards": shards})
-    return OutputDir.open(folder, kind=KIND)
+    return opened(folder)
+
+
+def opened(folder: Path | str) -> OutputDir:
+    """A complete directory of pairs."""
+    return OutputDir.open(str(folder), kind=KIND)

@@ -22,11 +22,11 @@ from tests.pipelines.translation.spanish import (
     BAD,
     ENGLISH,
     SENTENCES,
+    opened,
     prepared,
     recording,
     speech,
 )
-from tests.pipelines.translation.tiny_translators import make_ctranslate2
 
 # What Apertium makes of some of `SENTENCES`.
 TRANSLATIONS = {
@@ -34,10 +34,6 @@ TRANSLATIONS = {
     SENTENCES[4]: "The dog runs in the park every day.",
     SENTENCES[6]: "The city has a very ancient port.",
 }
-
-
-def opened(folder: Path | str) -> OutputDir:
-    return OutputDir.open(str(folder), kind=KIND)
 
 
 def by_task(out: OutputDir, split: str = "train") -> dict[str, list[Pair]]:
@@ -50,18 +46,6 @@ def by_task(out: OutputDir, split: str = "train") -> dict[str, list[Pair]]:
 def rejects(out: OutputDir) -> list[dict[str, str]]:
     paths = storage.list_files(out.path, "rejects-*.jsonl")
     return [json.loads(line) for path in paths for line in Path(path).read_text().splitlines()]
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> OutputDir:
-    """`speech`, prepared; don't write into it."""
-    return prepared(str(tmp_path_factory.mktemp("data") / "data"), speech())
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A folder of the engine that is always there."""
-    return make_ctranslate2(str(tmp_path_factory.mktemp("ct2") / "model"))
 
 
 @pytest.fixture(scope="module")

@@ -12,30 +12,13 @@ import pytest
 
 from pipelines import storage, translate
 from pipelines.output_dir import OutputDir, OutputError
-from pipelines.pairs import KIND, read_pairs
+from pipelines.pairs import read_pairs
 from pipelines.status import lines, status
 from pipelines.translate import TranslateOptions, main
 from tests import captured_job
-from tests.pipelines.translation.spanish import ANYTHING, BAD, SENTENCES, prepared, speech
-from tests.pipelines.translation.tiny_translators import make_ctranslate2
+from tests.pipelines.translation.spanish import ANYTHING, BAD, SENTENCES, opened
 
-REPOSITORY = Path(__file__).parents[2]
-
-
-def opened(folder: Path | str) -> OutputDir:
-    return OutputDir.open(str(folder), kind=KIND)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> OutputDir:
-    """`speech`, prepared; don't write into it."""
-    return prepared(str(tmp_path_factory.mktemp("data") / "data"), speech())
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A folder of the engine that is always there; what it says is nonsense."""
-    return make_ctranslate2(str(tmp_path_factory.mktemp("ct2") / "model"))
+REPOSITORY = Path(__file__).parents[3]
 
 
 def test_a_dry_run_counts_and_writes_nothing(
