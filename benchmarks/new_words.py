@@ -1,6 +1,6 @@
 """python -m benchmarks.new_words: what is found by how many of its words are new to the model.
 
-For each language that was trained on: of the evaluated queries, those whose text has no new word,
+For each evaluated language that was trained on: of its queries, those whose text has no new word,
 some, or only such. A word is new if no training text of its language has it, in the folders given.
 
     python -m benchmarks.new_words --evaluation demo/evaluation --data demo/data
@@ -14,7 +14,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from rich import box
@@ -28,7 +28,7 @@ from pipelines.output_dir import OutputDir
 from pipelines.pairs import KIND, read_pairs
 from pipelines.utterance import LANGUAGES
 from pipelines.verb import verb
-from scann_index.evaluation import KIND as EVALUATION
+from scann_index.evaluation import Evaluation
 from scann_index.query_ranks import read_queries
 from scann_index.scoring import has_spaces
 
@@ -42,7 +42,7 @@ class NewWordsOptions:
 
     evaluation: str = option(help="folder written by scann_index.evaluate")
     data: tuple[str, ...] = option(
-        help="folders that were trained on, the first the one that was evaluated"
+        help="folders whose training words are not new; the first has the queries' texts"
     )
 
 
@@ -71,29 +71,33 @@ def found_by_new_words(evaluation: str, data: Sequence[str]) -> dict[str, dict[s
         data: folders of pairs; the first has the evaluated queries.
 
     Returns:
-        Of the languages with training recordings that are written with spaces.
+        Of the evaluated languages with training recordings that are written with spaces.
 
     Raises:
         OutputError: a folder is not complete.
+        ValueError: the first folder has other queries.
     """
-    split = str(OutputDir.open(evaluation, kind=EVALUATION).info["options"]["split"])
+    report = Evaluation.open(evaluation).report
     folders = [OutputDir.open(folder, kind=KIND) for folder in data]
     known: dict[str, set[str]] = defaultdict(set)
     for folder in folders:
         for pair in read_pairs(folder, "train"):
             if pair.task == "transcription" and has_spaces(pair.source_language):
                 known[pair.source_language].update(words(pair.target_text))
-    text = {p.id: p.target_text for p in read_pairs(folders[0], split) if p.source_language}
-    return {
-        language: _found(read_queries(evaluation, language), text, known[language])
-        for language in sorted(known)
-    }
+    test = read_pairs(folders[0], report["split"])
+    text = {pair.id: pair.target_text for pair in test if pair.task == "transcription"}
+    found = {}
+    for language in sorted(known.keys() & report["languages"].keys()):
+        queries = read_queries(evaluation, language)
+        if not text.keys() >= set(queries["id"]):
+            raise ValueError(f"{data[0]} has other queries than {evaluation}: name its data first")
+        found[language] = _found(queries, text, known[language])
+    return found
 
 
-def _found(queries: dict[str, object], text: dict[str, str], known: set[str]) -> dict[str, Found]:
-    ids, first = queries["id"], np.asarray(queries["rank"]) == 1
-    assert isinstance(ids, list)
-    new = np.array([_share(words(text[id]), known) for id in ids])
+def _found(queries: dict[str, Any], text: dict[str, str], known: set[str]) -> dict[str, Found]:
+    first = queries["rank"] == 1
+    new = np.array([_share(words(text[id]), known) for id in queries["id"]])
     kinds = {"none": new == 0, "some": (new > 0) & (new < 1), "all": new == 1}
     return {name: Found(int(of.sum()), int(first[of].sum())) for name, of in kinds.items()}
 

@@ -45,6 +45,25 @@ def test_words_of_further_folders_are_not_new(evaluation, tiny_data, tmp_path):
     assert found["en"]["none"].queries > 0 and found["en"]["some"].queries == 0
 
 
+def test_only_languages_that_were_evaluated_are_told_of(tiny_data, tiny_preset, tmp_path):
+    index, output = str(tmp_path / "index"), str(tmp_path / "evaluation")
+    build(BuildOptions(model=tiny_preset, data=tiny_data.path, output=index))
+    evaluate(
+        EvaluateOptions(index=index, data=tiny_data.path, output=output, languages=("fr", "it"))
+    )
+    assert set(found_by_new_words(output, [tiny_data.path])) == {"fr"}
+
+
+def test_a_folder_with_other_queries_is_refused(evaluation, tiny_data, tmp_path):
+    other = OutputDir(str(tmp_path / "other"), kind=KIND)
+    other.begin({"corpus": "nothing that was evaluated"})
+    trained = [p for p in tiny_pairs() if p.split == "train"]
+    write_shard(other.file(name := shard_name("train", 0, 1)), trained)
+    other.complete(files=[name], stats={}, info={})
+    with pytest.raises(ValueError, match="has other queries than"):
+        found_by_new_words(evaluation, [other.path, tiny_data.path])
+
+
 def test_words_are_told_apart_whatever_their_case_and_punctuation():
     assert words("Drapeau : Île-de-France") == ["drapeau", "île", "de", "france"]
 
