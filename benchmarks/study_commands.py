@@ -195,12 +195,12 @@ def preparations(
     needed = []
     folders = data_folders(study, options)
     first = next(iter(folders.values()))
-    used = {name for cell in cells for name in cell.flags.get("data", folders)}
+    used = {folder for cell in cells for folder in used_folders(cell, study, options)}
     for name, config in ({} if options.data else study["prepare"]).items():
-        if folders[name] != first and name not in used:
-            continue
         path = Path(options.study).parent / config
         own = folders[name]
+        if own not in {first, *used}:
+            continue
         shared = [f"--codebook={first}/codebook"] if own != first else []
         if "held-out" in yaml.safe_load(path.read_text(encoding="utf-8")):
             shared.append(f"--held-out={first}")
