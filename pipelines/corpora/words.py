@@ -5,9 +5,9 @@ third of the demo corpus' English test names have no word that is trained on. He
 more in any of forty languages, one a recording, to be trained on beside it:
 
     python -m pipelines.prepare --corpus words --languages en,es --held-out demo/data \
-        --codebook demo/data/codebook --output demo/words
+        --codebook demo/data/codebook --output demo/data-words
     python -m model.train --config configs/demo/train-gemma.yaml --text-units subwords \
-        --data demo/data,demo/words
+        --data demo/data,demo/data-words --output demo/run-words
 
 Words and their order are wordfreq's, of subtitles, Wikipedia, news, books and the web up to 2021;
 of these, such as have letters alone, in the language's own script. Names, loanwords and rude words
